@@ -1,0 +1,2 @@
+//! A client for Token Binding: library and command.
+#![forbid(unsafe_code)]
