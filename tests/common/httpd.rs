@@ -1,0 +1,256 @@
+//! A private Apache httpd in a temporary folder: start, restart, stop, and the verdict on its log.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::certificates::pki;
+use super::configuration::{Builder, Verdict};
+use super::log::{self, ErrorLog, Expectations};
+use super::ports::Port;
+use super::process::{Daemon, poll};
+use super::site;
+
+const APACHE2: &str = "/usr/sbin/apache2";
+/// Every MPM logs this at notice, at the end of a start and of each restart.
+const STARTED: &str = "resuming normal operations";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server. Stopped and judged when dropped.
+pub struct Httpd {
+    daemon: Daemon,
+    files: Files,
+    expectations: Mutex<Expectations>,
+}
+
+/// What a server needs on disk, and its ports.
+struct Files {
+    root: TempDir,
+    ports: BTreeMap<String, Port>,
+    log: ErrorLog,
+}
+
+impl Httpd {
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn start(builder: Builder) -> Result<Self, Verdict> {
+        let files = Files::write(&builder);
+        let mut daemon = Daemon::spawn(APACHE2, |command| {
+            command.args(["-D", "FOREGROUND"]);
+            files.prepare(command, &builder.environment);
+        })
+        .unwrap_or_else(|error| {
+            panic!("cannot start {APACHE2} through setpriv: {error} (packages apache2, util-linux)")
+        });
+        let ready = poll(PATIENCE, || match daemon.try_wait() {
+            Some(status) => Some(Err(status.code())),
+            None => files.ready(daemon.pid()).then_some(Ok(())),
+        });
+        match ready {
+            Some(Ok(())) => Ok(Self { daemon, files, expectations: Mutex::new(builder.expectations) }),
+            Some(Err(code)) => Err(Verdict { code, output: files.everything_said() }),
+            None => {
+                daemon.kill_group();
+                panic!("httpd is not ready after {PATIENCE:?}\n{}", files.everything_said());
+            }
+        }
+    }
+
+    pub(super) fn configtest(builder: Builder) -> Verdict {
+        let files = Files::write(&builder);
+        let mut command = Command::new(APACHE2);
+        files.prepare(command.arg("-t"), &builder.environment);
+        let status = command.status().unwrap_or_else(|error| panic!("cannot run {APACHE2}: {error}"));
+        Verdict { code: status.code(), output: files.everything_said() }
+    }
+
+    /// The address of the hosts with TLS.
+    pub fn tls(&self) -> SocketAddr {
+        self.port("tls")
+    }
+
+    /// The address of the hosts without TLS.
+    pub fn plain(&self) -> SocketAddr {
+        self.port("plain")
+    }
+
+    /// The address of a port named with `Vhost::on`.
+    pub fn port(&self, name: &str) -> SocketAddr {
+        let port = self.files.ports.get(name).unwrap_or_else(|| panic!("no host listens on a port `{name}`"));
+        (Ipv4Addr::LOCALHOST, port.number()).into()
+    }
+
+    /// The process that forks the others.
+    pub fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    pub fn document_root(&self) -> PathBuf {
+        self.files.path("htdocs")
+    }
+
+    /// A certificate or key file: `pki("client_a.pem")`.
+    pub fn pki(&self, name: &str) -> PathBuf {
+        self.files.path("pki").join(name)
+    }
+
+    pub fn log(&self) -> String {
+        self.files.log.contents()
+    }
+
+    pub fn log_mark(&self) -> usize {
+        self.files.log.mark()
+    }
+
+    pub fn log_since(&self, mark: usize) -> String {
+        self.files.log.since(mark)
+    }
+
+    /// Waits for a line after `mark` that matches `pattern` (substring, `*` for any text) and returns it.
+    pub fn wait_for_log(&self, mark: usize, pattern: &str) -> String {
+        self.files
+            .log
+            .wait_for(mark, pattern)
+            .unwrap_or_else(|| panic!("no log line matches `{pattern}` in:\n{}", self.log_since(mark)))
+    }
+
+    /// One line for each finished request: host, port, protocol, status, Token-Binding-Status, request line.
+    pub fn access_log(&self) -> String {
+        fs::read_to_string(self.files.path("access.log")).unwrap_or_default()
+    }
+
+    /// Lines of the log at level warn or worse that match `pattern` are fine.
+    pub fn allow_log(&self, pattern: &str) {
+        self.expectations().allowed.push(pattern.to_owned());
+    }
+
+    /// As `allow_log`, and at the end there must have been one.
+    pub fn expect_log(&self, pattern: &str) {
+        self.expectations().required.push(pattern.to_owned());
+    }
+
+    /// `secret` must not be in any line of our module below trace.
+    pub fn forbid_in_log(&self, secret: &str) {
+        assert!(!secret.is_empty(), "an empty secret is in every line");
+        self.expectations().secrets.push(secret.to_owned());
+    }
+
+    /// New configuration, new children; the old ones finish their requests.
+    pub fn graceful(&mut self) {
+        self.restart("USR1");
+    }
+
+    /// New configuration, new children, at once.
+    pub fn hard_restart(&mut self) {
+        self.restart("HUP");
+    }
+
+    fn restart(&mut self, signal: &str) {
+        let mark = self.log_mark();
+        self.daemon.signal(signal);
+        let log = &self.files.log;
+        let ended = poll(PATIENCE, || match self.daemon.try_wait() {
+            Some(status) => Some(Err(status)),
+            None => log.since(mark).contains(STARTED).then_some(Ok(())),
+        });
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(status)) => panic!("httpd ended at SIG{signal}: {status}\n{}", self.log_since(mark)),
+            None => panic!("no restart within {PATIENCE:?} of SIG{signal}\n{}", self.log_since(mark)),
+        }
+    }
+
+    /// Stops it; says what was wrong about that.
+    fn stop(&mut self) -> Option<String> {
+        if let Some(status) = self.daemon.try_wait() {
+            self.daemon.kill_group();
+            return Some(format!("httpd had ended by itself: {status}"));
+        }
+        self.daemon.signal("TERM");
+        let status = self.daemon.wait(PATIENCE);
+        self.daemon.kill_group();
+        match status {
+            Some(status) if status.success() => None,
+            Some(status) => Some(format!("httpd ended with {status}")),
+            None => Some(format!("httpd did not stop within {PATIENCE:?} of SIGTERM")),
+        }
+    }
+
+    fn expectations(&self) -> MutexGuard<'_, Expectations> {
+        self.expectations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Httpd {
+    fn drop(&mut self) {
+        let mut faults: Vec<String> = self.stop().into_iter().collect();
+        let said = self.files.everything_said();
+        if thread::panicking() {
+            let from = said.lines().count().saturating_sub(80);
+            let tail: Vec<&str> = said.lines().skip(from).collect();
+            eprintln!("the server's last lines:\n{}", tail.join("\n"));
+            return;
+        }
+        faults.extend(log::judge(&said, &self.expectations()));
+        assert!(faults.is_empty(), "the server was not well:\n{}\nits whole log:\n{said}", faults.join("\n"));
+    }
+}
+
+impl Files {
+    fn write(builder: &Builder) -> Self {
+        let root = tempfile::Builder::new().prefix("httpd-").tempdir().expect("a temporary folder");
+        // The children run as www-data when the tests run as root.
+        site::set_mode(root.path(), 0o755);
+        for folder in ["htdocs", "run"] {
+            site::make_folder(&root.path().join(folder));
+        }
+        pki().write_to(&root.path().join("pki"));
+        builder.write_site(&root.path().join("htdocs"));
+        site::write(&root.path().join("mime.types"), b"text/html html\ntext/plain txt\n", 0o644);
+        let ports = builder.reserve_ports();
+        let configuration = builder.render(root.path(), &ports);
+        site::write(&root.path().join("httpd.conf"), configuration.as_bytes(), 0o644);
+        let log = ErrorLog::at(&root.path().join("error.log"));
+        Self { root, ports, log }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The arguments and environment common to a start and a test of the configuration.
+    fn prepare(&self, command: &mut Command, environment: &[(String, String)]) {
+        let output = File::create(self.path("output")).expect("a file in our folder");
+        let copy = output.try_clone().expect("a second handle");
+        command
+            .args([Path::new("-f"), &self.path("httpd.conf")])
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LANG", "C")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdout(output)
+            .stderr(copy);
+    }
+
+    /// The parent wrote its PID file and started its children; its ports accept since before. No connection is made
+    /// to find out: the test's own connections are the first ones.
+    fn ready(&self, pid: u32) -> bool {
+        let written = fs::read_to_string(self.path("run/httpd.pid")).unwrap_or_default();
+        written.trim() == pid.to_string() && self.log.contents().contains(STARTED)
+    }
+
+    /// Standard output and error, until the log was open, then the log.
+    fn everything_said(&self) -> String {
+        let output = fs::read(self.path("output")).unwrap_or_default();
+        String::from_utf8_lossy(&output).into_owned() + &self.log.contents()
+    }
+}

@@ -1,0 +1,10 @@
+//! Integration tests against a real Apache httpd. Each group is a file; the harness is tests/common.
+
+// Test code may fail loudly anywhere, also in helpers, which clippy does not recognise as tests.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod smoke;
