@@ -15,17 +15,32 @@
 
 pub mod base64url;
 pub mod context;
+pub mod encode;
+pub mod key;
 pub mod key_parameters;
+pub mod message;
 pub mod negotiation;
+mod public_key;
+mod reader;
 pub mod secret;
 pub mod token_binding_id;
+pub mod ttrp;
+pub mod verification;
 
 pub use base64url::Base64UrlError;
-pub use context::ContextError;
+pub use context::{ContextError, TokenBindingContext};
+pub use encode::{EncodeError, MessageBuilder, encode_binding, signature_input};
+pub use key::{KeyError, KeyPair};
 pub use key_parameters::{KeyParameters, Preference, PreferenceError, UnknownKeyParameters};
+pub use message::{
+    Extension, Extensions, Field, MessageError, PublicKey, TokenBinding, TokenBindingMessage,
+    TokenBindingType,
+};
 pub use negotiation::{
     ClientOffer, EXTENSION_TYPE, Handshake, MalformedExtension, Negotiated, NotNegotiated, ProtocolVersion,
     ServerFault, accept, negotiate, offer,
 };
+pub use public_key::KeyFault;
 pub use secret::{EKM_LEN, EXPORTER_LABEL, Ekm};
 pub use token_binding_id::{TokenBindingHash, TokenBindingId};
+pub use verification::{MAX_SIGNATURE_CHECKS, Rejection, Verified, VerifiedId, parse_field_value, verify};
