@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 
-/// A response, its head split.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
+    /// Name and value, in the order of arrival.
+    pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
 impl Answer {
     /// The value of the first field of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(':'))
-            .find_map(|(field, value)| field.eq_ignore_ascii_case(name).then(|| value.trim()))
+        self.headers
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value of `NAME=value` in the output of env.cgi.
@@ -68,12 +68,16 @@ fn get(stream: &mut (impl Read + Write), host: &str, path: &str, fields: &[&str]
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response, but {text:?}"));
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Answer {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut answer = Answer {
         status: status.unwrap_or_else(|| panic!("no status line: {head}")),
-        body: if chunked { unchunk(body) } else { body.to_owned() },
-        head: head.to_owned(),
+        headers: fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect(),
+        body: body.to_owned(),
+    };
+    if answer.header("Transfer-Encoding") == Some("chunked") {
+        answer.body = unchunk(body);
     }
+    answer
 }
 
 /// RFC 9112 §7.1, for text.

@@ -20,12 +20,15 @@ pub mod certificates;
 pub mod configuration;
 pub mod exchange;
 pub mod httpd;
+pub mod independent;
 pub mod log;
 pub mod ports;
 pub mod process;
 pub mod site;
+pub mod witness;
 
 pub use backend::Backend;
 pub use certificates::pki;
 pub use configuration::{Builder, ModulePosition, Mpm, Vhost};
 pub use httpd::Httpd;
+pub use independent::Independent;

@@ -2,7 +2,9 @@
 
 use crate::common::exchange::{get_plain, get_tls};
 use crate::common::log::{Expectations, judge, matches};
-use crate::common::{Backend, Httpd, Mpm, Vhost};
+use crate::common::witness::Witness;
+use crate::common::{Backend, Httpd, Independent, Mpm, Vhost};
+use serde_json::json;
 
 #[test]
 fn every_mpm_serves_restarts_and_stops() {
@@ -65,6 +67,55 @@ fn backends_say_what_reached_them() {
     assert!(http.offered_extensions().is_empty());
     // supported_versions (RFC 8446 §4.2.1): OpenSSL always sends it.
     assert!(https.offered_extensions()[0].contains(&43), "{:?}", https.offered_extensions());
+}
+
+#[test]
+fn the_independent_client_speaks_tls_and_http() {
+    let server = Httpd::builder().without_module().tls_config("SSLOptions +StdEnvVars").start();
+    let mut client = Independent::start();
+    for tls in ["1.2", "1.3"] {
+        // Session IDs (TLS 1.2 only), then tickets.
+        for tickets in [false, true] {
+            let first = format!("{tls} {tickets}");
+            let options = json!({"tls": tls, "tickets": tickets, "offer": "01000102"});
+            let session = client.connect(&first, server.tls(), &options).done();
+            assert_eq!(session.token_binding, None, "{first}");
+            assert!(
+                !session.resumed && session.extended_master_secret && session.ekm.len() == 64,
+                "{session:?}"
+            );
+            let seen = client.get(&first, "/cgi/env.cgi", &["X-Seen: yes"]);
+            assert_eq!(seen.variable("HTTP_X_SEEN"), Some("yes"), "{first}");
+            assert_eq!(client.get(&first, "/hello.txt", &[]).body, "hello\n", "{first}");
+            let mut again = options.clone();
+            again["resume"] = first.as_str().into();
+            let resumed = client.connect("again", server.tls(), &again).done();
+            assert!(resumed.resumed, "{first}");
+            assert_ne!(resumed.ekm, session.ekm, "RFC 5705 §4: each connection has its own keying material");
+            assert_eq!(
+                client.get("again", "/cgi/env.cgi", &[]).variable("SSL_SESSION_RESUMED"),
+                Some("Resumed")
+            );
+        }
+    }
+    let without =
+        client.connect("without", server.tls(), &json!({"ems": false, "renegotiation": "none"})).done();
+    assert!(!without.extended_master_secret);
+}
+
+#[test]
+fn the_independent_client_exports_what_openssl_exports() {
+    // mod_ssl exports nothing itself: a server of our own is the witness.
+    for (tls, certificate) in [("1.2", false), ("1.3", false), ("1.2", true), ("1.3", true)] {
+        let witness = Witness::start();
+        let mut options = json!({"tls": tls});
+        if certificate {
+            options["certificate"] = witness.file("client_a.pem").into();
+            options["private_key"] = witness.file("client_a.key").into();
+        }
+        let session = Independent::start().connect("one", witness.address(), &options).done();
+        assert_eq!(session.ekm, witness.ekm(), "{options}");
+    }
 }
 
 #[test]
