@@ -72,8 +72,12 @@ impl Pass {
         let items = match words.as_slice() {
             [] => return Err(PassError::Empty),
             [none] if none.eq_ignore_ascii_case("none") => 0,
-            words if words.iter().any(|word| word.eq_ignore_ascii_case("none")) => return Err(PassError::NoneWithOthers),
-            words => words.iter().try_fold(0, |items, word| Ok::<u8, PassError>(items | word.parse::<Item>()? as u8))?,
+            words if words.iter().any(|word| word.eq_ignore_ascii_case("none")) => {
+                return Err(PassError::NoneWithOthers);
+            }
+            words => words
+                .iter()
+                .try_fold(0, |items, word| Ok::<u8, PassError>(items | word.parse::<Item>()? as u8))?,
         };
         Ok(Self { variables: items, headers: items, explicit: true })
     }

@@ -97,13 +97,17 @@ pub const fn asks_for_referred(http_status: u16, request: Status) -> bool {
 mod tests {
     use super::*;
 
-    const BOUND: Arrival = Arrival { enabled: true, tls: true, negotiated: true, field: true, missing: Missing::Reject };
+    const BOUND: Arrival =
+        Arrival { enabled: true, tls: true, negotiated: true, field: true, missing: Missing::Reject };
 
     #[test]
     fn a_message_is_verified_only_where_it_was_negotiated() {
         assert_eq!(first_step(BOUND), Step::Verify);
         assert_eq!(first_step(Arrival { negotiated: false, ..BOUND }), Step::Unbound(Status::NotNegotiated));
-        assert_eq!(first_step(Arrival { tls: false, negotiated: false, ..BOUND }), Step::Unbound(Status::NoTls));
+        assert_eq!(
+            first_step(Arrival { tls: false, negotiated: false, ..BOUND }),
+            Step::Unbound(Status::NoTls)
+        );
         assert_eq!(first_step(Arrival { enabled: false, ..BOUND }), Step::Unbound(Status::Disabled));
     }
 
@@ -111,7 +115,10 @@ mod tests {
     fn a_missing_message_is_refused_unless_allowed() {
         let missing = Arrival { field: false, ..BOUND };
         assert_eq!(first_step(missing), Step::Refuse(Status::Missing));
-        assert_eq!(first_step(Arrival { missing: Missing::Allow, ..missing }), Step::Unbound(Status::Missing));
+        assert_eq!(
+            first_step(Arrival { missing: Missing::Allow, ..missing }),
+            Step::Unbound(Status::Missing)
+        );
     }
 
     #[test]

@@ -4,6 +4,23 @@
 //! So the names are compared the way CGI and its descendants see them: case, and every character that is neither letter
 //! nor digit, make no difference (`Sec_Provided-Token.Binding ID` becomes `HTTP_SEC_PROVIDED_TOKEN_BINDING_ID` somewhere).
 
+use std::ffi::CStr;
+
+/// Header field and variable: the provided Token Binding ID. draft-ietf-tokbind-ttrp §2.1.
+pub const PROVIDED: &CStr = c"Sec-Provided-Token-Binding-ID";
+/// Header field and variable: the referred Token Binding ID. draft-ietf-tokbind-ttrp §2.1.
+pub const REFERRED: &CStr = c"Sec-Referred-Token-Binding-ID";
+/// Header field and variable: IDs of other types. draft-ietf-tokbind-ttrp §2.1.
+pub const OTHER: &CStr = c"Sec-Other-Token-Binding-ID";
+/// Header field and variable: version, key parameters and EKM. draft-campbell-tokbind-tls-term §2.
+pub const CONTEXT: &CStr = c"Token-Binding-Context";
+/// The same under the name that mod_token_binding 1.x gave it.
+pub const SEC_CONTEXT: &CStr = c"Sec-Token-Binding-Context";
+/// Header field of the message itself. RFC 8473 §2.
+pub const MESSAGE: &CStr = c"Sec-Token-Binding";
+/// Variable: `x5t#S256` of the client certificate, the name that mod_auth_openidc reads.
+pub const FINGERPRINT: &CStr = c"TB_SSL_CLIENT_CERT_FINGERPRINT";
+
 /// What is to be done with a request field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
@@ -18,7 +35,7 @@ pub enum Field {
 /// The reserved names, in lower case and with hyphens.
 // draft-ietf-tokbind-ttrp §2.3: the three of TTRP, also where Token Binding was not negotiated.
 // draft-campbell-tokbind-tls-term §2: the context. RFC 9440 §2.4: certificates.
-const RESERVED: [&[u8]; 8] = [
+const RESERVED_NAMES: [&[u8]; 8] = [
     b"sec-provided-token-binding-id",
     b"sec-referred-token-binding-id",
     b"sec-other-token-binding-id",
@@ -28,7 +45,7 @@ const RESERVED: [&[u8]; 8] = [
     b"client-cert",
     b"client-cert-chain",
 ];
-const MESSAGE: &[u8] = b"sec-token-binding";
+const MESSAGE_NAME: &[u8] = b"sec-token-binding";
 
 /// False where no name that begins with `initial` is reserved: most fields need no further look.
 #[must_use]
@@ -39,9 +56,11 @@ pub const fn may_be_reserved(initial: u8) -> bool {
 /// Judges a field by its name.
 #[must_use]
 pub fn classify(name: &[u8]) -> Field {
-    if name.eq_ignore_ascii_case(MESSAGE) {
+    if name.eq_ignore_ascii_case(MESSAGE_NAME) {
         Field::Message
-    } else if same_for_cgi(name, MESSAGE) || RESERVED.iter().any(|reserved| same_for_cgi(name, reserved)) {
+    } else if same_for_cgi(name, MESSAGE_NAME)
+        || RESERVED_NAMES.iter().any(|reserved| same_for_cgi(name, reserved))
+    {
         Field::Reserved
     } else {
         Field::Free
@@ -89,14 +108,30 @@ mod tests {
 
     #[test]
     fn other_fields_are_left_alone() {
-        for name in ["", "-", "Cookie", "Sec-Fetch-Site", "Client-Certificate", "Sec-Token-Binding-", "XSec-Token-Binding"] {
+        for name in [
+            "",
+            "-",
+            "Cookie",
+            "Sec-Fetch-Site",
+            "Client-Certificate",
+            "Sec-Token-Binding-",
+            "XSec-Token-Binding",
+        ] {
             assert_eq!(classify(name.as_bytes()), Field::Free, "{name}");
         }
     }
 
     #[test]
+    fn what_the_server_sets_is_reserved() {
+        for name in [PROVIDED, REFERRED, OTHER, CONTEXT, SEC_CONTEXT, FINGERPRINT] {
+            assert_eq!(classify(name.to_bytes()), Field::Reserved, "{name:?}");
+        }
+        assert_eq!(classify(MESSAGE.to_bytes()), Field::Message);
+    }
+
+    #[test]
     fn the_quick_test_lets_no_reserved_name_through() {
-        for name in RESERVED.iter().chain([&MESSAGE]) {
+        for name in RESERVED_NAMES.iter().chain([&MESSAGE_NAME]) {
             let initial = name[0];
             assert!(may_be_reserved(initial) && may_be_reserved(initial.to_ascii_uppercase()));
         }

@@ -1,4 +1,5 @@
 //! The published vectors: `../shared/specs/vectors.json`, which is not part of the project.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
