@@ -1,0 +1,32 @@
+/* What Rust cannot say: calls with variable arguments, and optional hooks whose prototype the C compiler must check. */
+#include <mod_ssl_openssl.h>
+#include <apr_optional_hooks.h>
+#include "shim.h"
+
+void tb_log_request(const char *file, int line, int module_index, int level, const request_rec *r,
+                    const char *message, int length)
+{
+    ap_log_rerror_(file, line, module_index, level, 0, r, "%.*s", length, message);
+}
+
+void tb_log_connection(const char *file, int line, int module_index, int level, const conn_rec *c,
+                       const char *message, int length)
+{
+    ap_log_cerror_(file, line, module_index, level, 0, c, "%.*s", length, message);
+}
+
+void tb_log_server(const char *file, int line, int module_index, int level, const server_rec *s,
+                   const char *message, int length)
+{
+    ap_log_error_(file, line, module_index, level, 0, s, "%.*s", length, message);
+}
+
+void tb_hook_mod_ssl(tb_ssl_init_server *init_server, tb_ssl_pre_handshake *pre_handshake)
+{
+    /* Typed assignments: a prototype that differs from mod_ssl's does not compile. */
+    ssl_HOOK_init_server_t *typed_init_server = init_server;
+    ssl_HOOK_pre_handshake_t *typed_pre_handshake = pre_handshake;
+
+    APR_OPTIONAL_HOOK(ssl, init_server, typed_init_server, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, pre_handshake, typed_pre_handshake, NULL, NULL, APR_HOOK_MIDDLE);
+}

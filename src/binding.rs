@@ -1,0 +1,127 @@
+//! What this module keeps about one TLS connection.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use openssl::x509::X509;
+use token_binding::{ClientOffer, Ekm, Negotiated};
+
+use crate::tls::Ssl;
+
+/// State of a TLS connection, from before its handshake to its end.
+///
+/// The connection's own thread works on it; the threads of HTTP/2 streams read [`binding`](Self::binding), and nothing else.
+pub(crate) struct TlsConnection<'c> {
+    pub(crate) ssl: Ssl<'c>,
+    pub(crate) handshake: Handshake,
+    binding: AtomicPtr<Binding>,
+}
+
+/// The handshake that is under way, or was last. Touched by the connection's own thread only.
+#[derive(Default)]
+pub(crate) struct Handshake {
+    /// What the ClientHello asked for.
+    pub(crate) offer: Cell<Option<Offer>>,
+    /// What we agreed to, and the client random of the handshake in which we did.
+    pub(crate) agreed: Cell<Option<(Negotiated, [u8; 32])>>,
+    /// The extension's data, kept until OpenSSL has copied it.
+    pub(crate) answer: Cell<[u8; 4]>,
+}
+
+/// Extension 24 of a ClientHello, with what else of it matters.
+#[derive(Clone, Copy)]
+pub(crate) struct Offer {
+    pub(crate) client: ClientOffer,
+    pub(crate) extended_master_secret: bool,
+    pub(crate) renegotiation_info: bool,
+}
+
+impl<'c> TlsConnection<'c> {
+    pub(crate) fn new(ssl: Ssl<'c>) -> Self {
+        Self { ssl, handshake: Handshake::default(), binding: AtomicPtr::default() }
+    }
+
+    /// What requests are judged by: of the last finished handshake. None before the first.
+    pub(crate) fn binding(&self) -> Option<&'c Binding> {
+        // SAFETY: null or what `bind` stored, which lives as long as the connection.
+        unsafe { self.binding.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Replaces it after a handshake. The old one stays allocated: a request may still refer to it.
+    pub(crate) fn bind(&self, binding: &'c mut Binding) {
+        self.binding.store(binding, Ordering::Release);
+    }
+}
+
+/// What one finished handshake proved. Immutable, but for the messages remembered, which are only ever added.
+pub(crate) struct Binding {
+    /// Tells this handshake from the connection's others.
+    pub(crate) client_random: [u8; 32],
+    pub(crate) token_binding: Option<TokenBinding>,
+    pub(crate) certificate: Option<ClientCertificate>,
+}
+
+/// Token Binding as negotiated, with all that depends on the connection alone.
+pub(crate) struct TokenBinding {
+    pub(crate) negotiated: Negotiated,
+    pub(crate) ekm: Ekm,
+    /// The value of `Token-Binding-Context`. It holds the EKM.
+    pub(crate) context: CString,
+    pub(crate) messages: Messages,
+}
+
+/// The client's certificate and its `x5t#S256`.
+pub(crate) struct ClientCertificate {
+    pub(crate) x509: X509,
+    pub(crate) thumbprint: CString,
+}
+
+/// Messages that were verified under one EKM, so that a message repeated on its connection costs one comparison.
+///
+/// Only ever added to, so streams of HTTP/2 read it without a lock. When it is full, or a message is long, messages are
+/// verified again each time: slower, never wrong. What it holds is bounded by [`Messages::SLOTS`] times [`Messages::LONGEST`].
+#[derive(Default)]
+pub(crate) struct Messages {
+    slots: [OnceLock<Box<VerifiedMessage>>; Self::SLOTS],
+}
+
+impl Messages {
+    const SLOTS: usize = 8;
+    /// Two RSA bindings in base64url are 1408 octets.
+    const LONGEST: usize = 2048;
+
+    /// The message of exactly these octets, if it was verified before.
+    pub(crate) fn find(&self, field: &CStr) -> Option<&VerifiedMessage> {
+        self.slots.iter().map_while(OnceLock::get).find(|message| *message.field == *field).map(Box::as_ref)
+    }
+
+    /// Keeps a message that was verified; gives it back where there is no room.
+    pub(crate) fn remember(&self, message: VerifiedMessage) -> Result<&VerifiedMessage, VerifiedMessage> {
+        if message.field.count_bytes() > Self::LONGEST {
+            return Err(message);
+        }
+        let mut message = Some(Box::new(message));
+        for slot in &self.slots {
+            // Two streams may race for a slot: the loser tries the next.
+            let kept = slot.get_or_init(|| message.take().unwrap_or_default());
+            if message.is_none() {
+                return Ok(kept);
+            }
+        }
+        Err(message.map(|message| *message).unwrap_or_default())
+    }
+}
+
+/// A message that passed, and what becomes of it in variables and headers.
+#[derive(Default)]
+pub(crate) struct VerifiedMessage {
+    /// The value of `Sec-Token-Binding`, to its last octet.
+    pub(crate) field: CString,
+    pub(crate) provided: CString,
+    pub(crate) referred: Option<CString>,
+    pub(crate) other: Option<CString>,
+    /// `tbh`: base64url SHA-256 of the provided ID.
+    pub(crate) hash: CString,
+}

@@ -1,0 +1,116 @@
+//! After a handshake: takes what it proved, once, on the connection's own thread.
+
+use openssl::hash::MessageDigest;
+use openssl::x509::X509;
+use token_binding::context::TokenBindingContext;
+use token_binding::{EKM_LEN, EXPORTER_LABEL, Ekm, base64url};
+
+use crate::binding::{Binding, ClientCertificate, Messages, TlsConnection, TokenBinding};
+use crate::connection::Connection;
+use crate::log;
+use crate::pool::c_string;
+use crate::tls::Ssl;
+
+/// mod_ssl is about to begin with TLS on a connection from a client: from here on its handshakes are watched.
+pub(crate) fn watch(connection: Connection<'_>, ssl: Ssl<'_>) {
+    let tls: &_ = connection.pool().place(TlsConnection::new(ssl));
+    if ssl.attach(tls) {
+        connection.set_tls(tls);
+    } else {
+        log::connection!(
+            &connection,
+            Warning,
+            "connection: no room in OpenSSL's SSL object, Token Binding is not offered"
+        );
+    }
+}
+
+/// What requests on this connection are judged by; None where TLS is not in use, or its handshake not finished.
+///
+/// Renegotiation and post-handshake authentication change it in mid-connection, so the connection's own thread looks
+/// again. Streams of HTTP/2, on other threads, take what was found before the first of them began: there is
+/// no renegotiation under HTTP/2 (RFC 9113 §9.2.1).
+pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
+    let tls = connection.main().tls()?;
+    if connection.is_secondary() {
+        return tls.binding();
+    }
+    if !tls.ssl.handshake_is_finished() {
+        return None;
+    }
+    let client_random = tls.ssl.client_random();
+    let certificate = tls.ssl.peer_certificate();
+    if let Some(binding) = tls.binding()
+        && binding.client_random == client_random
+        && binding.has_certificate(certificate.as_ref())
+    {
+        return Some(binding);
+    }
+    let binding = Binding {
+        client_random,
+        token_binding: token_binding(connection, tls, client_random),
+        certificate: certificate.and_then(|x509| client_certificate(connection, x509)),
+    };
+    tls.bind(connection.pool().place(binding));
+    tls.binding()
+}
+
+impl Binding {
+    /// The certificate is the one of when this was made. Held by reference, so its address is not reused.
+    fn has_certificate(&self, certificate: Option<&X509>) -> bool {
+        use openssl::x509::X509Ref;
+        self.certificate.as_ref().map(|held| std::ptr::from_ref::<X509Ref>(&held.x509))
+            == certificate.map(|presented| std::ptr::from_ref::<X509Ref>(presented))
+    }
+}
+
+fn token_binding(
+    connection: Connection<'_>,
+    tls: &TlsConnection<'_>,
+    client_random: [u8; 32],
+) -> Option<TokenBinding> {
+    let (negotiated, of_handshake) = tls.handshake.agreed.get()?;
+    if of_handshake != client_random {
+        return None;
+    }
+    // RFC 8472 §3: what the hellos promised must be in force.
+    if !tls.ssl.is_tls13() && !tls.ssl.extended_master_secret() {
+        return None;
+    }
+    let mut octets = [0; EKM_LEN];
+    // RFC 8471 §3.3: the exporter without a context.
+    if let Err(error) = tls.ssl.export_keying_material(&mut octets, EXPORTER_LABEL) {
+        log::connection!(
+            &connection,
+            Warning,
+            "connection: OpenSSL cannot export keying material, so nothing is bound: {error}"
+        );
+        return None;
+    }
+    let ekm = Ekm::new(octets);
+    log::connection!(
+        &connection,
+        Debug,
+        "connection: Token Binding {}.{} negotiated, {}",
+        negotiated.version.major,
+        negotiated.version.minor,
+        negotiated.key_parameters
+    );
+    let context = c_string(TokenBindingContext::encode(&negotiated, &ekm));
+    Some(TokenBinding { negotiated, ekm, context, messages: Messages::default() })
+}
+
+/// RFC 8705 §3.1: SHA-256 over the DER certificate, base64url without padding.
+fn client_certificate(connection: Connection<'_>, x509: X509) -> Option<ClientCertificate> {
+    match x509.digest(MessageDigest::sha256()) {
+        Ok(digest) => Some(ClientCertificate { thumbprint: c_string(base64url::encode(&digest)), x509 }),
+        Err(error) => {
+            log::connection!(
+                &connection,
+                Warning,
+                "connection: OpenSSL cannot hash the client certificate: {error}"
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! At start and at `apachectl configtest`: combinations of directives that cannot work.
+
+use std::ffi::CStr;
+
+use token_binding::reserved;
+
+use crate::config::ServerConfig;
+
+/// Looks at one server's configuration: what is wrong, in words for the administrator.
+pub(crate) fn check(config: &ServerConfig, mod_ssl_is_loaded: bool) -> Result<(), String> {
+    if config.enabled == Some(true) && !mod_ssl_is_loaded {
+        return Err(
+            "TokenBindingEnabled On needs mod_ssl: LoadModule ssl_module (Debian: a2enmod ssl)".to_owned()
+        );
+    }
+    let mut names: Vec<&CStr> = vec![config.provided_variable(), config.referred_variable()];
+    names.extend(config.context_variables().into_iter().flatten());
+    names.extend([
+        reserved::OTHER,
+        reserved::FINGERPRINT,
+        super::pass::HASH,
+        super::pass::KEY_PARAMETERS,
+        super::pass::STATUS,
+    ]);
+    for (index, name) in names.iter().enumerate() {
+        let is_same = |other: &&CStr| other.to_bytes().eq_ignore_ascii_case(name.to_bytes());
+        if names.iter().take(index).any(is_same) {
+            return Err(format!(
+                "two variables of the name {}: TokenBindingProvidedEnvVar, TokenBindingReferredEnvVar and \
+                 TokenBindingContextEnvVar need different names, which this module does not use otherwise",
+                name.to_string_lossy()
+            ));
+        }
+    }
+    Ok(())
+}

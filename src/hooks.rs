@@ -1,0 +1,280 @@
+//! The callbacks that httpd and mod_ssl call: each guards, wraps and calls its handler.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+use crate::config::{Section, ServerConfig};
+use crate::connection::Connection;
+use crate::guard::{self, guard, injected};
+use crate::handlers::authorization::Requirement;
+use crate::handlers::{
+    authorization, binding, certificate, oidc_session, pass, referred, start, strip, verification,
+};
+use crate::pool::Pool;
+use crate::request::Request;
+use crate::status::Status;
+use crate::tls::{self, Ssl};
+use crate::{ffi, log};
+
+// Configuration
+
+/// Makes the configuration of a server or of a section, before any directive has spoken.
+pub(crate) unsafe extern "C" fn create<S: Section, Of>(
+    pool: *mut ffi::apr_pool_t,
+    _of: *mut Of,
+) -> *mut c_void {
+    // SAFETY: httpd passes the configuration's pool.
+    let pool = unsafe { Pool::from_raw(pool) };
+    std::ptr::from_ref(pool.copy(S::DEFAULT)).cast_mut().cast()
+}
+
+/// Joins the configuration of a virtual host to the main server's, or of a section to the one around it.
+pub(crate) unsafe extern "C" fn merge<S: Section>(
+    pool: *mut ffi::apr_pool_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: httpd passes the pool of the configuration or of the request.
+    let pool = unsafe { Pool::from_raw(pool) };
+    // SAFETY: made by `create` or here.
+    let outer = unsafe { outer.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
+    // SAFETY: as above.
+    let inner = unsafe { inner.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
+    std::ptr::from_ref(pool.copy(S::merge(outer, inner))).cast_mut().cast()
+}
+
+// Start
+
+/// Also run by `apachectl configtest`.
+pub(crate) unsafe extern "C" fn check_config(
+    _pconf: *mut ffi::apr_pool_t,
+    _plog: *mut ffi::apr_pool_t,
+    _ptemp: *mut ffi::apr_pool_t,
+    server: *mut ffi::server_rec,
+) -> c_int {
+    guard(|| {
+        // SAFETY: looks a name up in httpd's list of modules.
+        let mod_ssl_is_loaded = unsafe { !ffi::ap_find_linked_module(c"mod_ssl.c".as_ptr()).is_null() };
+        // SAFETY: httpd's list of servers, complete by now.
+        let mut next = unsafe { server.as_ref() };
+        while let Some(server) = next {
+            if let Err(complaint) = start::check(ServerConfig::of(server), mod_ssl_is_loaded) {
+                log::server!(Some(server), Critical, "{complaint} (server {})", name(server));
+                return ffi::HTTP_INTERNAL_SERVER_ERROR;
+            }
+            // SAFETY: as above.
+            next = unsafe { server.next.as_ref() };
+        }
+        ffi::OK
+    })
+}
+
+fn name(server: &ffi::server_rec) -> std::borrow::Cow<'_, str> {
+    // SAFETY: a C string of the configuration, or null.
+    unsafe { crate::request::c_str(server.server_hostname) }.map_or("main".into(), CStr::to_string_lossy)
+}
+
+/// mod_ssl has made the `SSL_CTX` of a virtual host.
+pub(crate) unsafe extern "C" fn init_server(
+    server: *mut ffi::server_rec,
+    _pool: *mut ffi::apr_pool_t,
+    is_proxy: c_int,
+    context: *mut ffi::ssl_ctx_st,
+) -> c_int {
+    guard(|| {
+        // Towards backends this server is the client: Token Binding is not offered there.
+        if is_proxy != 0 {
+            return ffi::OK;
+        }
+        // SAFETY: mod_ssl passes the server at hand.
+        let server = unsafe { &*server };
+        // SAFETY: context and configuration are of one generation of the configuration.
+        if unsafe { tls::register_extension(context.cast(), ServerConfig::of(server)) } {
+            return ffi::OK;
+        }
+        let error = openssl::error::ErrorStack::get();
+        log::server!(Some(server), Critical, "OpenSSL does not let us answer TLS extension 24: {error}");
+        ffi::HTTP_INTERNAL_SERVER_ERROR
+    })
+}
+
+// Connections
+
+/// mod_ssl is about to begin with the handshake.
+pub(crate) unsafe extern "C" fn pre_handshake(
+    connection: *mut ffi::conn_rec,
+    ssl: *mut ffi::ssl_st,
+    is_proxy: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: mod_ssl passes a connection and its SSL, which live and die together.
+        let connection = unsafe { Connection::from_raw(connection) };
+        // SAFETY: as above.
+        let ssl = unsafe { Ssl::from_raw(ssl.cast()) };
+        if let Some(ssl) = ssl.filter(|_| is_proxy == 0) {
+            binding::watch(connection, ssl);
+        }
+        ffi::OK
+    })
+}
+
+/// After mod_ssl has finished the handshake, before mod_http2 takes over. Event calls this again for each keep-alive turn.
+pub(crate) unsafe extern "C" fn process_connection(connection: *mut ffi::conn_rec) -> c_int {
+    guard(|| {
+        // SAFETY: httpd passes a live connection.
+        let connection = unsafe { Connection::from_raw(connection) };
+        if !connection.is_secondary() {
+            binding::current(connection);
+        }
+        ffi::DECLINED
+    })
+}
+
+// Requests
+
+/// Defines request hooks: each guards, wraps and calls its handler, which answers what the hook returns.
+macro_rules! request_hooks {
+    ($($(#[$doc:meta])* $name:ident: $handler:expr;)+) => {$(
+        $(#[$doc])*
+        pub(crate) unsafe extern "C" fn $name(r: *mut ffi::request_rec) -> c_int {
+            guard(|| {
+                // SAFETY: httpd passes a live request.
+                let request = unsafe { Request::from_raw(r) };
+                injected(request, stringify!($name));
+                let handler: fn(Request<'_>) -> Status = $handler;
+                handler(request).into()
+            })
+        }
+    )+};
+}
+
+request_hooks! {
+    /// A request has been read; also after an internal redirect.
+    post_read_request: verification::post_read_request;
+    /// The request's location is known.
+    header_parser: |request| {
+        oidc_session::prefix(request);
+        Status::Declined
+    };
+    /// mod_ssl may have asked for a client certificate.
+    check_access: |request| {
+        certificate::after_access(request);
+        oidc_session::prefix(request);
+        Status::Declined
+    };
+    /// Access is granted, and mod_headers has not yet looked.
+    fixups: |request| {
+        pass::fixups(request);
+        Status::Declined
+    };
+}
+
+/// Just before the handler, also for subrequests.
+pub(crate) unsafe extern "C" fn insert_filter(r: *mut ffi::request_rec) {
+    guard(|| {
+        // SAFETY: httpd passes a live request.
+        let request = unsafe { Request::from_raw(r) };
+        pass::before_handler(request);
+        referred::insert_filter(request);
+    });
+}
+
+/// The response is one that httpd makes itself, such as a redirect of mod_alias.
+pub(crate) unsafe extern "C" fn insert_error_filter(r: *mut ffi::request_rec) {
+    guard(|| {
+        // SAFETY: httpd passes a live request.
+        referred::insert_filter(unsafe { Request::from_raw(r) });
+    });
+}
+
+/// The filter [`referred::FILTER`]: looks at the response once and steps aside.
+pub(crate) unsafe extern "C" fn referred_filter(
+    filter: *mut ffi::ap_filter_t,
+    brigade: *mut ffi::apr_bucket_brigade,
+) -> ffi::apr_status_t {
+    guard::filter(|| {
+        // SAFETY: httpd passes a live filter of a live request.
+        let (r, next) =
+            unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.r, filter.next));
+        // SAFETY: the filter's request, which is live as long as the filter.
+        referred::respond(unsafe { Request::from_raw(r) });
+        // SAFETY: the filter is in the chain; `next` was read before.
+        unsafe { ffi::ap_remove_output_filter(filter) };
+        // SAFETY: the brigade goes on as it came.
+        unsafe { ffi::ap_pass_brigade(next, brigade) }
+    })
+}
+
+/// The filter [`strip::TRAILERS`]: lets the body through and looks at the trailers that came with its end.
+pub(crate) unsafe extern "C" fn trailers_filter(
+    filter: *mut ffi::ap_filter_t,
+    brigade: *mut ffi::apr_bucket_brigade,
+    mode: ffi::ap_input_mode_t,
+    block: ffi::apr_read_type_e,
+    read_bytes: ffi::apr_off_t,
+) -> ffi::apr_status_t {
+    guard::filter(|| {
+        // SAFETY: httpd passes a live filter of a live request.
+        let (r, next) =
+            unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.r, filter.next));
+        // SAFETY: httpd passes a brigade to fill.
+        let result = unsafe { ffi::ap_get_brigade(next, brigade, mode, block, read_bytes) };
+        // SAFETY: the filter's request. Trailers are there, if at all, once the end of the body has been read.
+        strip::trailers(unsafe { Request::from_raw(r) });
+        result
+    })
+}
+
+// Authorization
+
+/// `Require token-binding ...` as httpd wants a provider described.
+pub(crate) struct Provider(ffi::authz_provider);
+// SAFETY: function pointers only.
+unsafe impl Sync for Provider {}
+pub(crate) static REQUIRE_TOKEN_BINDING: Provider = Provider(ffi::authz_provider {
+    check_authorization: Some(check_authorization),
+    parse_require_line: Some(parse_require_line),
+});
+
+impl Provider {
+    pub(crate) const fn as_ptr(&self) -> *const c_void {
+        (&raw const self.0).cast()
+    }
+}
+
+unsafe extern "C" fn parse_require_line(
+    _command: *mut ffi::cmd_parms,
+    line: *const c_char,
+    parsed: *mut *const c_void,
+) -> *const c_char {
+    guard(|| {
+        // SAFETY: httpd passes the arguments as a C string.
+        let arguments = unsafe { CStr::from_ptr(line) }.to_string_lossy();
+        match Requirement::parse(&arguments) {
+            Ok(requirement) => {
+                // SAFETY: httpd hands the pointer back to check_authorization; the value is a static.
+                unsafe { *parsed = std::ptr::from_ref(requirement).cast() };
+                std::ptr::null()
+            }
+            Err(complaint) => complaint.as_ptr(),
+        }
+    })
+}
+
+unsafe extern "C" fn check_authorization(
+    r: *mut ffi::request_rec,
+    _line: *const c_char,
+    parsed: *const c_void,
+) -> ffi::authz_status {
+    guard(|| {
+        // SAFETY: httpd passes a live request and what parse_require_line gave it.
+        let request = unsafe { Request::from_raw(r) };
+        // SAFETY: as above.
+        let requirement = unsafe { parsed.cast::<Requirement>().as_ref() }.copied().unwrap_or_default();
+        injected(request, "check_authorization");
+        match authorization::granted(request, requirement) {
+            true => ffi::authz_status_AUTHZ_GRANTED,
+            false => ffi::authz_status_AUTHZ_DENIED,
+        }
+    })
+}

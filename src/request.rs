@@ -1,0 +1,157 @@
+//! A request, in httpd's words.
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::config::{DirConfig, ServerConfig};
+use crate::connection::Connection;
+use crate::handlers::state::RequestState;
+use crate::pool::Pool;
+use crate::table::Table;
+use crate::{ffi, slot};
+
+/// A `request_rec`. What belongs to the request lives for `'r`; so does, seen from here, its connection and configuration.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'r> {
+    raw: NonNull<ffi::request_rec>,
+    lives: PhantomData<&'r ffi::request_rec>,
+}
+
+impl<'r> Request<'r> {
+    /// # Safety
+    /// `raw` is a request that httpd handed to a callback, which outlives `'r`.
+    pub(crate) unsafe fn from_raw(raw: *mut ffi::request_rec) -> Self {
+        // SAFETY: httpd never hands a null request to a hook.
+        Self { raw: unsafe { NonNull::new_unchecked(raw) }, lives: PhantomData }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut ffi::request_rec {
+        self.raw.as_ptr()
+    }
+
+    fn fields(&self) -> &'r ffi::request_rec {
+        // SAFETY: live for 'r; httpd works on one request in one thread at a time, and no reference is kept across its calls.
+        unsafe { self.raw.as_ref() }
+    }
+
+    pub(crate) fn pool(&self) -> Pool<'r> {
+        // SAFETY: a request's pool lives as long as the request.
+        unsafe { Pool::from_raw(self.fields().pool) }
+    }
+
+    pub(crate) fn connection(&self) -> Connection<'r> {
+        // SAFETY: a connection outlives its requests.
+        unsafe { Connection::from_raw(self.fields().connection) }
+    }
+
+    pub(crate) fn headers_in(&self) -> Table<'r> {
+        self.table(self.fields().headers_in)
+    }
+
+    pub(crate) fn headers_out(&self) -> Table<'r> {
+        self.table(self.fields().headers_out)
+    }
+
+    /// Trailers appear here when the body has been read.
+    pub(crate) fn trailers_in(&self) -> Option<Table<'r>> {
+        // SAFETY: live with the request.
+        unsafe { Table::from_raw(self.fields().trailers_in) }
+    }
+
+    /// The variables for applications, other modules and logs.
+    pub(crate) fn variables(&self) -> Table<'r> {
+        self.table(self.fields().subprocess_env)
+    }
+
+    fn table(&self, raw: *mut ffi::apr_table_t) -> Table<'r> {
+        // SAFETY: live with the request.
+        let table = unsafe { Table::from_raw(raw) };
+        // SAFETY: httpd makes these tables together with the request, before any hook runs.
+        unsafe { table.unwrap_unchecked() }
+    }
+
+    /// The status of the response as it stands.
+    pub(crate) fn status(&self) -> i32 {
+        self.fields().status
+    }
+
+    /// The request that was redirected here internally.
+    pub(crate) fn prev(&self) -> Option<Request<'r>> {
+        self.other(self.fields().prev)
+    }
+
+    /// The request of which this is a subrequest.
+    pub(crate) fn main(&self) -> Option<Request<'r>> {
+        self.other(self.fields().main)
+    }
+
+    fn other(&self, raw: *mut ffi::request_rec) -> Option<Request<'r>> {
+        // SAFETY: requests in one chain share their lifetime.
+        (!raw.is_null()).then(|| unsafe { Request::from_raw(raw) })
+    }
+
+    /// The configuration of the virtual host that the request is for.
+    pub(crate) fn server_config(&self) -> &'r ServerConfig {
+        // SAFETY: a request always has a server.
+        let server = unsafe { &*self.fields().server };
+        ServerConfig::of(server)
+    }
+
+    /// The configuration of the location, as far as it has been walked.
+    pub(crate) fn dir_config(&self) -> &'r DirConfig {
+        // SAFETY: the configuration lives as long as the request at least.
+        unsafe { DirConfig::of(self.fields().per_dir_config) }
+    }
+
+    /// What this module noted about the request itself.
+    pub(crate) fn own_state(&self) -> Option<&'r RequestState<'r>> {
+        // SAFETY: the slot is ours: null or what `set_state` put there.
+        unsafe { slot::get(self.fields().request_config) }
+    }
+
+    pub(crate) fn set_state(&self, state: &'r RequestState<'r>) {
+        // SAFETY: the state lives as long as the request.
+        unsafe { slot::set(self.fields().request_config, state) };
+    }
+
+    /// The protocol is HTTP/2: httpd gives each stream a connection of its own beneath the real one.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.connection().is_secondary()
+    }
+
+    /// Puts an input filter between the handler and the body.
+    pub(crate) fn add_input_filter(&self, name: &'static CStr) {
+        // SAFETY: registered by register_hooks under this name; needs no context.
+        unsafe {
+            ffi::ap_add_input_filter(
+                name.as_ptr(),
+                std::ptr::null_mut(),
+                self.as_ptr(),
+                self.fields().connection,
+            );
+        }
+    }
+
+    /// Puts an output filter between the handler and the client.
+    pub(crate) fn add_output_filter(&self, name: &'static CStr) {
+        // SAFETY: registered by register_hooks under this name; needs no context.
+        unsafe {
+            ffi::ap_add_output_filter(
+                name.as_ptr(),
+                std::ptr::null_mut(),
+                self.as_ptr(),
+                self.fields().connection,
+            );
+        }
+    }
+}
+
+/// A C string from httpd, or nothing for null.
+///
+/// # Safety
+/// `text` is null or a C string that lives for `'a`.
+pub(crate) unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller vouches for it.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
