@@ -175,3 +175,49 @@ fn rsa_id(private_key: &PKey<Private>, key_parameters: KeyParameters) -> Result<
     ]
     .concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use KeyParameters::{EcdsaP256, Rsa2048Pkcs1_5, Rsa2048Pss};
+
+    #[test]
+    fn a_key_survives_its_pem() {
+        let ekm = Ekm::new([3; 32]);
+        for key_parameters in [EcdsaP256, Rsa2048Pss, Rsa2048Pkcs1_5] {
+            let key = KeyPair::generate(key_parameters).unwrap();
+            let pem = key.to_private_key_pem().unwrap();
+            let read = KeyPair::from_private_key_pem(&pem, Some(key_parameters)).unwrap();
+            assert_eq!((read.key_parameters(), read.id()), (key_parameters, key.id()));
+            assert_eq!(read.sign(0, &ekm).unwrap().len(), public_key::signature_len(key_parameters));
+            let guessed = KeyPair::from_private_key_pem(&pem, None).unwrap().key_parameters();
+            assert_eq!(guessed, if key_parameters == EcdsaP256 { EcdsaP256 } else { Rsa2048Pss });
+        }
+    }
+
+    #[test]
+    fn lengths_of_ids() {
+        assert_eq!(KeyPair::generate(EcdsaP256).unwrap().id().len(), 68);
+        assert_eq!(KeyPair::generate(Rsa2048Pss).unwrap().id().len(), 265);
+    }
+
+    #[test]
+    fn keys_that_do_not_serve() {
+        let pem = |key: PKey<Private>| key.private_key_to_pem_pkcs8().unwrap();
+        let refused = |pem: &[u8], wanted| KeyPair::from_private_key_pem(pem, wanted).err().unwrap();
+        let p384 = EcKey::generate(&EcGroup::from_curve_name(Nid::SECP384R1).unwrap()).unwrap();
+        assert!(matches!(refused(&pem(PKey::from_ec_key(p384).unwrap()), None), KeyError::WrongKind));
+        assert!(matches!(refused(&pem(PKey::generate_ed25519().unwrap()), None), KeyError::WrongKind));
+        let short = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
+        assert!(matches!(refused(&pem(short), None), KeyError::Fault(KeyFault::ModulusLength(128))));
+        let ec = KeyPair::generate(EcdsaP256).unwrap();
+        let ec_pem = ec.to_private_key_pem().unwrap();
+        assert!(matches!(refused(&ec_pem, Some(Rsa2048Pss)), KeyError::DoesNotFit(Rsa2048Pss)));
+        assert!(matches!(refused(b"nonsense", None), KeyError::NotAPrivateKey));
+        let cipher = openssl::symm::Cipher::aes_128_cbc();
+        let locked = ec.private_key.private_key_to_pem_pkcs8_passphrase(cipher, b"word").unwrap();
+        // It is refused without asking the terminal.
+        assert!(matches!(refused(&locked, None), KeyError::NotAPrivateKey));
+        assert!(ErrorStack::get().errors().is_empty());
+    }
+}

@@ -279,3 +279,126 @@ impl<'a> TokenBindingMessage<'a> {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::{MessageBuilder, encode_binding};
+    use proptest::prelude::*;
+
+    /// An ID of unknown key parameters, whose key may be any octets.
+    fn unknown_id(key: &[u8]) -> Vec<u8> {
+        [&[99, 0, u8::try_from(key.len()).unwrap()], key].concat()
+    }
+
+    #[test]
+    fn parts_are_where_the_rfc_puts_them() {
+        let id = [&[2, 0, 65, 64], [7; 64].as_slice()].concat();
+        let octets = MessageBuilder::new()
+            .push(1, &id, &[9; 64], &[5, 0, 2, 8, 8, 6, 0, 0])
+            .unwrap()
+            .to_bytes()
+            .unwrap();
+        let message = TokenBindingMessage::parse(&octets).unwrap();
+        let [binding] = message.bindings() else { panic!("{message:?}") };
+        assert_eq!(binding.token_binding_type, TokenBindingType::Referred);
+        assert_eq!(binding.key_parameters(), Ok(KeyParameters::EcdsaP256));
+        assert_eq!(binding.id.as_bytes(), id);
+        assert_eq!(binding.public_key(), PublicKey::EcPoint(&[7; 64]));
+        assert_eq!(binding.signature, [9; 64]);
+        assert_eq!(
+            binding.extensions.collect::<Vec<_>>(),
+            [Extension { extension_type: 5, data: &[8, 8] }, Extension { extension_type: 6, data: &[] }]
+        );
+    }
+
+    #[test]
+    fn rsa_keys_are_framed_within_the_id() {
+        let id = [0, 0, 7, 0, 3, 4, 5, 6, 1, 3];
+        let octets = MessageBuilder::new().push(0, &id, &[9; 256], &[]).unwrap().to_bytes().unwrap();
+        let message = TokenBindingMessage::parse(&octets).unwrap();
+        let rsa = PublicKey::Rsa { modulus: &[4, 5, 6], public_exponent: &[3] };
+        assert_eq!(message.bindings()[0].public_key(), rsa);
+        assert_eq!(message.bindings()[0].id.as_bytes(), id);
+    }
+
+    #[test]
+    fn unknown_key_parameters_are_passed_over_by_their_length() {
+        let octets = MessageBuilder::new()
+            .push(0, &unknown_id(&[]), &[9; 64], &[])
+            .unwrap()
+            .push(77, &unknown_id(&[1, 2, 3]), &[9; 64], &[])
+            .unwrap()
+            .to_bytes()
+            .unwrap();
+        let message = TokenBindingMessage::parse(&octets).unwrap();
+        assert_eq!(message.bindings()[0].key_parameters(), Err(99));
+        assert_eq!(message.bindings()[1].public_key(), PublicKey::Unknown(&[1, 2, 3]));
+        assert_eq!(message.bindings()[1].token_binding_type, TokenBindingType::Other(77));
+    }
+
+    #[test]
+    fn types_keep_their_octet() {
+        for code in 0..=255 {
+            assert_eq!(TokenBindingType::from(code).code(), code);
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_fault() {
+        let sound = encode_binding(0, &unknown_id(&[1; 70]), &[9; 64], &[]).unwrap();
+        let list = [&sound, &[0, 99, 0][..], &sound].concat();
+        let octets = [&u16::try_from(list.len()).unwrap().to_be_bytes()[..], &list].concat();
+        let read: Vec<_> = bindings(&octets).unwrap().collect();
+        assert_eq!(read.len(), 2);
+        assert!(read[0].is_ok() && read[1].is_err());
+    }
+
+    type Parts = (u8, Vec<u8>, Vec<u8>, Vec<(u8, Vec<u8>)>);
+
+    fn parts() -> impl Strategy<Value = Parts> {
+        let octets = |range| proptest::collection::vec(any::<u8>(), range);
+        let extensions = proptest::collection::vec((any::<u8>(), octets(0..9)), 0..4);
+        (any::<u8>(), octets(61..90), octets(64..90), extensions)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_built_is_read(list in proptest::collection::vec(parts(), 1..6)) {
+            let mut builder = MessageBuilder::new();
+            for (code, key, signature, extensions) in &list {
+                let octets: Vec<u8> = extensions
+                    .iter()
+                    .flat_map(|(code, data)| [&[*code, 0, u8::try_from(data.len()).unwrap()], &data[..]].concat())
+                    .collect();
+                builder.push(*code, &unknown_id(key), signature, &octets).unwrap();
+            }
+            let octets = builder.to_bytes().unwrap();
+            let message = TokenBindingMessage::parse(&octets).unwrap();
+            prop_assert_eq!(message.bindings().len(), list.len());
+            for (binding, (code, key, signature, extensions)) in message.bindings().iter().zip(&list) {
+                prop_assert_eq!(binding.token_binding_type.code(), *code);
+                prop_assert_eq!(binding.id.as_bytes(), unknown_id(key));
+                prop_assert_eq!(binding.signature, &signature[..]);
+                let read: Vec<_> = binding.extensions.map(|e| (e.extension_type, e.data.to_vec())).collect();
+                prop_assert_eq!(&read, extensions);
+            }
+            for end in 0..octets.len() {
+                prop_assert!(TokenBindingMessage::parse(&octets[..end]).is_err());
+            }
+            prop_assert!(TokenBindingMessage::parse(&[&octets[..], &[0]].concat()).is_err());
+        }
+
+        #[test]
+        fn nothing_panics(mut octets in proptest::collection::vec(0..4_u8, 134..400)) {
+            let _ = TokenBindingMessage::parse(&octets);
+            let length = u16::try_from(octets.len() - 2).unwrap().to_be_bytes();
+            octets[..2].copy_from_slice(&length);
+            if let Ok(message) = TokenBindingMessage::parse(&octets) {
+                for binding in message.bindings() {
+                    let _ = (binding.public_key(), binding.extensions.count());
+                }
+            }
+        }
+    }
+}

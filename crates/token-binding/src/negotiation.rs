@@ -252,3 +252,145 @@ pub fn offers_renegotiation_info(extension: bool, cipher_suites: &[u8]) -> bool 
     const SCSV: [u8; 2] = [0x00, 0xff];
     extension || cipher_suites.chunks_exact(2).any(|suite| suite == SCSV)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use KeyParameters::{EcdsaP256, Rsa2048Pkcs1_5, Rsa2048Pss};
+    use proptest::prelude::*;
+
+    const TLS12: Handshake = Handshake {
+        tls13: false,
+        extended_master_secret: true,
+        renegotiation_info: true,
+        early_data_accepted: false,
+    };
+    const TLS13: Handshake = Handshake {
+        tls13: true,
+        extended_master_secret: false,
+        renegotiation_info: false,
+        early_data_accepted: false,
+    };
+
+    fn answer(extension_data: &[u8], handshake: Handshake) -> Result<Negotiated, NotNegotiated> {
+        negotiate(&ClientOffer::parse(extension_data).unwrap(), &Preference::default(), handshake)
+    }
+
+    #[test]
+    fn malformed_extensions() {
+        use MalformedExtension::{EmptyList, ListLength, TooShort};
+        for (extension_data, fault) in [
+            (&[][..], TooShort(0)),
+            (&[1, 0], TooShort(2)),
+            (&[1, 0, 0], EmptyList),
+            (&[1, 0, 1], ListLength { announced: 1, present: 0 }),
+            (&[1, 0, 0, 2], ListLength { announced: 0, present: 1 }),
+            (&[1, 0, 1, 2, 1], ListLength { announced: 1, present: 2 }),
+        ] {
+            assert_eq!(ClientOffer::parse(extension_data), Err(fault));
+            let reply = accept(&Preference::default(), extension_data, TLS12);
+            assert_eq!(reply, Err(ServerFault::Malformed(fault)));
+        }
+    }
+
+    #[test]
+    fn servers_preference_decides() {
+        let offer = ClientOffer::parse(&[1, 0, 5, 0, 1, 99, 2, 1]).unwrap();
+        for first in [EcdsaP256, Rsa2048Pss, Rsa2048Pkcs1_5] {
+            let negotiated = negotiate(&offer, &Preference::new(&[first]).unwrap(), TLS12).unwrap();
+            assert_eq!(negotiated.extension_data(), [1, 0, 1, first.code()]);
+        }
+        let only_ec = Preference::new(&[EcdsaP256]).unwrap();
+        let offer = ClientOffer::parse(&[1, 0, 2, 0, 1]).unwrap();
+        assert_eq!(negotiate(&offer, &only_ec, TLS12), Err(NotNegotiated::NoCommonKeyParameters));
+    }
+
+    #[test]
+    fn versions() {
+        for version in [[0, 0], [0, 13], [0, 255]] {
+            let too_low = ProtocolVersion { major: version[0], minor: version[1] };
+            let reply = answer(&[version[0], version[1], 1, 2], TLS12);
+            assert_eq!(reply, Err(NotNegotiated::VersionTooLow(too_low)));
+        }
+        for version in [[1, 0], [1, 1], [2, 0], [255, 255]] {
+            let negotiated = answer(&[version[0], version[1], 1, 2], TLS12).unwrap();
+            assert_eq!(negotiated.version, ProtocolVersion::V1_0);
+        }
+    }
+
+    #[test]
+    fn conditions_of_the_handshake() {
+        let offer = [1, 0, 1, 2];
+        assert!(answer(&offer, TLS12).is_ok() && answer(&offer, TLS13).is_ok());
+        let without_ems = Handshake { extended_master_secret: false, ..TLS12 };
+        assert_eq!(answer(&offer, without_ems), Err(NotNegotiated::NoExtendedMasterSecret));
+        assert_eq!(
+            accept(&Preference::default(), &offer, without_ems),
+            Err(ServerFault::NoExtendedMasterSecret)
+        );
+        let without_ri = Handshake { renegotiation_info: false, ..TLS12 };
+        assert_eq!(answer(&offer, without_ri), Err(NotNegotiated::NoRenegotiationInfo));
+        assert_eq!(accept(&Preference::default(), &offer, without_ri), Err(ServerFault::NoRenegotiationInfo));
+        let early = Handshake { early_data_accepted: true, ..TLS13 };
+        assert_eq!(answer(&offer, early), Err(NotNegotiated::EarlyData));
+        assert_eq!(accept(&Preference::default(), &offer, early), Err(ServerFault::EarlyData));
+    }
+
+    #[test]
+    fn what_a_client_accepts() {
+        let offered = Preference::new(&[EcdsaP256, Rsa2048Pss]).unwrap();
+        assert_eq!(offer(&offered), [1, 0, 2, 2, 1]);
+        let negotiated = Negotiated { version: ProtocolVersion::V1_0, key_parameters: Rsa2048Pss };
+        assert_eq!(accept(&offered, &[1, 0, 1, 1], TLS12), Ok(Some(negotiated)));
+        assert_eq!(accept(&offered, &[1, 0, 1, 1], TLS13), Ok(Some(negotiated)));
+        // RFC 8472 §4: a lower version is no fault; the connection goes on without Token Binding
+        assert_eq!(accept(&offered, &[0, 16, 1, 1], TLS12), Ok(None));
+        for (reply, fault) in [
+            (&[1, 1, 1, 2][..], ServerFault::VersionTooHigh(ProtocolVersion { major: 1, minor: 1 })),
+            (&[2, 0, 1, 2], ServerFault::VersionTooHigh(ProtocolVersion { major: 2, minor: 0 })),
+            (&[1, 0, 2, 2, 1], ServerFault::SeveralKeyParameters(2)),
+            (&[1, 0, 1, 0], ServerFault::KeyParametersNotOffered(0)),
+            (&[1, 0, 1, 99], ServerFault::KeyParametersNotOffered(99)),
+            (&[0, 16, 1, 0], ServerFault::KeyParametersNotOffered(0)),
+        ] {
+            assert_eq!(accept(&offered, reply, TLS12), Err(fault));
+        }
+    }
+
+    fn preference() -> impl Strategy<Value = Preference> {
+        proptest::sample::subsequence(vec![EcdsaP256, Rsa2048Pss, Rsa2048Pkcs1_5], 1..=3)
+            .prop_shuffle()
+            .prop_map(|list| Preference::new(&list).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn both_sides_agree(client in preference(), server in preference(), tls13: bool) {
+            let handshake = if tls13 { TLS13 } else { TLS12 };
+            let offered = ClientOffer::parse(&offer(&client)).unwrap();
+            match negotiate(&offered, &server, handshake) {
+                Ok(negotiated) => {
+                    let best = server.iter().find(|&candidate| client.contains(candidate));
+                    prop_assert_eq!(best, Some(negotiated.key_parameters));
+                    let reply = negotiated.extension_data();
+                    prop_assert_eq!(accept(&client, &reply, handshake), Ok(Some(negotiated)));
+                }
+                Err(reason) => {
+                    prop_assert_eq!(reason, NotNegotiated::NoCommonKeyParameters);
+                    prop_assert!(server.iter().all(|candidate| !client.contains(candidate)));
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_panics(octets in proptest::collection::vec(any::<u8>(), 0..300), server in preference()) {
+            if let Ok(offer) = ClientOffer::parse(&octets) {
+                prop_assert_eq!(usize::from(octets[2]), octets.len() - 3);
+                let common = server.iter().any(|candidate| octets[3..].contains(&candidate.code()));
+                let expected = common && octets[0] >= 1;
+                prop_assert_eq!(negotiate(&offer, &server, TLS12).is_ok(), expected);
+            }
+            let _ = accept(&server, &octets, TLS12);
+        }
+    }
+}
