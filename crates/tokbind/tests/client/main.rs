@@ -1,0 +1,5 @@
+//! The library and the command against an OpenSSL server in this process.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod server;
+mod tls;
