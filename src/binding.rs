@@ -35,7 +35,6 @@ pub(crate) struct Handshake {
 pub(crate) struct Offer {
     pub(crate) client: ClientOffer,
     pub(crate) extended_master_secret: bool,
-    pub(crate) renegotiation_info: bool,
 }
 
 impl<'c> TlsConnection<'c> {

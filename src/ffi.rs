@@ -30,6 +30,8 @@ unsafe extern "C" {
 }
 /// `SSL_OP_NO_EXTENDED_MASTER_SECRET`: the administrator switched extended_master_secret off.
 pub const SSL_OP_NO_EXTENDED_MASTER_SECRET: u64 = 1;
+/// `SSL_get_secure_renegotiation_support()` is a macro around this.
+pub const SSL_CTRL_GET_RI_SUPPORT: c_int = 76;
 /// `SSL_EARLY_DATA_ACCEPTED`.
 pub const SSL_EARLY_DATA_ACCEPTED: c_int = 2;
 /// `"AP24"`: the cookie by which mod_so knows a module of httpd 2.4.

@@ -15,13 +15,11 @@ use token_binding::negotiation::EXTENSION_TYPE;
 
 use crate::binding::TlsConnection;
 use crate::config::ServerConfig;
-use crate::handlers::negotiation;
+use crate::handlers::negotiation::{self, Hello};
 use crate::{ffi, guard};
 
 /// extended_master_secret, RFC 7627 §5.1.
 const EXTENDED_MASTER_SECRET: c_uint = 23;
-/// renegotiation_info, RFC 5746 §3.2.
-const RENEGOTIATION_INFO: c_uint = 0xff01;
 
 /// An `SSL` that mod_ssl made; it lives as long as its connection.
 #[derive(Clone, Copy)]
@@ -98,16 +96,10 @@ impl<'c> Ssl<'c> {
         unsafe { sys::SSL_client_hello_get0_ext(self.raw.as_ptr(), extension, null_mut(), null_mut()) == 1 }
     }
 
-    /// During the ClientHello: its cipher suites, two octets each.
-    fn client_hello_cipher_suites(&self) -> &[u8] {
-        let mut list = std::ptr::null();
-        // SAFETY: called from the parse callback, where OpenSSL still holds the ClientHello.
-        let length = unsafe { sys::SSL_client_hello_get0_ciphers(self.raw.as_ptr(), &raw mut list) };
-        if list.is_null() || length == 0 {
-            return &[];
-        }
-        // SAFETY: OpenSSL gave this pointer for this many octets; they stay until the ClientHello is processed.
-        unsafe { std::slice::from_raw_parts(list, length) }
+    /// Secure renegotiation is being negotiated: OpenSSL found the extension or the signalling cipher suite of RFC 5746 §3.3.
+    fn renegotiation_info(&self) -> bool {
+        // SAFETY: reads the state of a live SSL.
+        unsafe { sys::SSL_ctrl(self.raw.as_ptr(), ffi::SSL_CTRL_GET_RI_SUPPORT, 0, null_mut()) == 1 }
     }
 
     /// The server's own configuration allows extended_master_secret.
@@ -180,9 +172,13 @@ unsafe extern "C" fn add_extension(
         let config = unsafe { argument.cast::<ServerConfig>().as_ref() };
         let (Some(ssl), Some(config)) = (ssl, config) else { return 0 };
         let Some(tls) = ssl.attached() else { return 0 };
-        let Some(answer) =
-            negotiation::answer(tls, config, ssl.is_tls13(), ssl.early_data_accepted(), ssl.client_random())
-        else {
+        let hello = Hello {
+            tls13: ssl.is_tls13(),
+            renegotiation_info: ssl.renegotiation_info(),
+            early_data_accepted: ssl.early_data_accepted(),
+            client_random: ssl.client_random(),
+        };
+        let Some(answer) = negotiation::answer(tls, config, hello) else {
             return 0;
         };
         // SAFETY: OpenSSL wants the answer here; it is kept with the connection until the next handshake.
@@ -222,11 +218,7 @@ unsafe extern "C" fn parse_extension(
         };
         let extended_master_secret =
             ssl.client_hello_has(EXTENDED_MASTER_SECRET) && ssl.allows_extended_master_secret();
-        let renegotiation_info = token_binding::negotiation::offers_renegotiation_info(
-            ssl.client_hello_has(RENEGOTIATION_INFO),
-            ssl.client_hello_cipher_suites(),
-        );
-        match negotiation::offer(tls, config, data, extended_master_secret, renegotiation_info) {
+        match negotiation::offer(tls, config, data, extended_master_secret) {
             Ok(()) => 1,
             Err(_malformed) => {
                 // RFC 8446 §6.2, RFC 5246 §7.2.2: a vector that does not parse.

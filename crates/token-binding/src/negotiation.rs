@@ -243,16 +243,6 @@ pub fn accept(
     Ok((version == ProtocolVersion::V1_0).then_some(Negotiated { version, key_parameters }))
 }
 
-/// Whether a ClientHello offers secure renegotiation, which [`Handshake::renegotiation_info`] wants to know:
-/// by the extension, or in the initial handshake by the signalling cipher suite. `cipher_suites` is the list of the
-/// ClientHello, two octets each.
-#[must_use]
-pub fn offers_renegotiation_info(extension: bool, cipher_suites: &[u8]) -> bool {
-    // RFC 5746 §3.3: TLS_EMPTY_RENEGOTIATION_INFO_SCSV says the same as an empty extension.
-    const SCSV: [u8; 2] = [0x00, 0xff];
-    extension || cipher_suites.chunks_exact(2).any(|suite| suite == SCSV)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
