@@ -45,6 +45,8 @@ pub struct Session {
     pub extended_master_secret: bool,
     /// The data of extension 24 in hex, and the message it came in: `ServerHello` or `EncryptedExtensions`.
     pub token_binding: Option<(String, String)>,
+    /// The server accepted early data (RFC 8446 §4.2.10).
+    pub early_data: bool,
     /// The exporter's 32 octets in hex.
     pub ekm: String,
 }
@@ -69,7 +71,7 @@ impl Handshake {
 impl Independent {
     pub fn start() -> Self {
         let mut child = Command::new(python())
-            .arg("-u")
+            .args(["-u", "-B"])
             .arg(folder().join("client.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,6 +105,7 @@ impl Independent {
             resumed: answer["resumed"] == true,
             extended_master_secret: answer["extended_master_secret"] == true,
             token_binding: answer["token_binding"].as_str().map(reply),
+            early_data: answer["early_data"] == true,
             ekm: text(&answer["ekm"]),
         })
     }
@@ -121,14 +124,13 @@ impl Independent {
 
     /// Sends a request's head and reads the response.
     pub fn exchange(&mut self, connection: &str, head: &str) -> Answer {
-        let answer = self.run(&json!({"do": "exchange", "connection": connection, "head": head}));
-        let status = answer["status"].as_u64().and_then(|status| u16::try_from(status).ok());
-        let header = |pair: &Value| (text(&pair[0]), text(&pair[1]));
-        Answer {
-            status: status.unwrap_or_else(|| panic!("no response: {answer}")),
-            headers: answer["headers"].as_array().into_iter().flatten().map(header).collect(),
-            body: text(&answer["body"]),
-        }
+        answer(&self.run(&json!({"do": "exchange", "connection": connection, "head": head})))
+    }
+
+    /// Sends all requests at once on an HTTP/2 connection (`"alpn": "h2"`), as in http2.py.
+    pub fn streams(&mut self, connection: &str, requests: &Value) -> Vec<Answer> {
+        let answers = self.run(&json!({"do": "streams", "connection": connection, "requests": requests}));
+        answers["answers"].as_array().expect("one for each request").iter().map(answer).collect()
     }
 
     /// GET on a kept connection; `fields` are whole lines without line ends.
@@ -158,6 +160,16 @@ impl Drop for Independent {
         // Its standard input ends, and so does it.
         drop(self.commands.take());
         let _ = self.child.wait();
+    }
+}
+
+fn answer(value: &Value) -> Answer {
+    let status = value["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let header = |pair: &Value| (text(&pair[0]), text(&pair[1]));
+    Answer {
+        status: status.unwrap_or_else(|| panic!("no response: {value}")),
+        headers: value["headers"].as_array().into_iter().flatten().map(header).collect(),
+        body: text(&value["body"]),
     }
 }
 

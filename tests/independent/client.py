@@ -6,6 +6,7 @@ Each command is answered by one line of JSON; `{"error": ...}` says that the com
 {"do": "connect", "name": N, "port": P, ...}                     -> a handshake's result, see `connect`
 {"do": "message", "connection": N, "bindings": [...], ...}       -> {"value": Sec-Token-Binding}, see token_binding.py
 {"do": "exchange", "connection": N, "head": "GET / ...\\r\\n\\r\\n"} -> {"status", "headers": [[name, value]], "body"}
+{"do": "streams", "connection": N, "requests": [...]}            -> {"answers": [...]}, HTTP/2, see http2.py
 {"do": "close", "connection": N}                                 -> {}
 
 Keys and connections are kept by name. A binding names its `key`, and may name in `connection` another connection whose
@@ -27,6 +28,7 @@ from tlslite.messages import ClientHello, EncryptedExtensions, ServerHello
 from tlslite.tlsconnection import AlertDescription
 
 import token_binding
+from http2 import Http2
 
 TOKEN_BINDING = 24  # RFC 8472 section 5
 EARLY_DATA = 42  # RFC 8446 section 4.2
@@ -109,9 +111,6 @@ class Connection(TLSConnection):
 
     def result(self):
         """What the handshake came to."""
-        extensions = {
-            where: {str(code): data for code, data in found.items()} for where, found in self.received.items()
-        }
         replies = [(where, found[TOKEN_BINDING]) for where, found in self.received.items() if TOKEN_BINDING in found]
         return {
             "version": next(name for name, version in VERSIONS.items() if version == self.version),
@@ -119,7 +118,7 @@ class Connection(TLSConnection):
             "extended_master_secret": bool(self.extendedMasterSecret),
             "token_binding": replies[0][1] if replies else None,
             "token_binding_in": replies[0][0] if replies else None,
-            "extensions": extensions,
+            "early_data": any(EARLY_DATA in found for found in self.received.values()),
             "ekm": self.keying_material().hex(),
         }
 
@@ -128,6 +127,7 @@ class Client:
     def __init__(self):
         self.keys = {}
         self.connections = {}
+        self.http2 = {}
 
     def key(self, command):
         key = token_binding.Key(command["parameters"])
@@ -139,21 +139,24 @@ class Client:
     def connect(self, command):
         """Options beside `port`: `tls` "1.2" or "1.3", `sni`, `offer` (hex of the extension's data) or `offers` (several
         extensions), `ems` false, `renegotiation` "scsv", "extension" or "none", `certificate` and `private_key` (PEM
-        files), `resume` (a connection whose session is offered), `tickets` false, `early_data`, `require_ems`."""
+        files), `alpn` "h2", `resume` (a connection whose session is offered), `tickets` false, `early_data`, `key_shares` (groups)."""
         version = VERSIONS[command.get("tls", "1.2")]
         settings = HandshakeSettings()
         settings.minVersion = settings.maxVersion = version
         settings.versions = [version]
         settings.eccCurves = ["secp256r1", "x25519", "secp384r1"]  # its own list holds some that TLS 1.3 forbids
         settings.useExtendedMasterSecret = command.get("ems", True)
+        settings.keyShares = command.get("key_shares", ["secp256r1"])
         # It would compress its certificate for servers that never said they can read that.
         settings.certificate_compression_send = settings.certificate_compression_receive = []
         former = self.connections[command["resume"]].session if "resume" in command else None
         sock = socket.create_connection((command.get("host", "127.0.0.1"), command["port"]), timeout=15)
         connection = Connection(sock, command, former)
+        alpn = [command["alpn"].encode("ascii")] if "alpn" in command else None
+        name = command.get("sni", "localhost")
         try:
             connection.handshakeClientCert(
-                *client_certificate(command), session=former, settings=settings, serverName=command.get("sni", "localhost")
+                *client_certificate(command), session=former, settings=settings, serverName=name, alpn=alpn
             )
         except (TLSRemoteAlert, TLSLocalAlert) as alert:
             sock.close()
@@ -163,6 +166,7 @@ class Client:
             sock.close()
             return {"alert": None, "alert_by": None, "detail": repr(error)}
         self.connections[command["name"]] = connection
+        self.http2.pop(command["name"], None)
         return connection.result()
 
     def message(self, command):
@@ -180,7 +184,14 @@ class Client:
         connection.write(command["head"].encode("latin-1"))
         return read_response(connection)
 
+    def streams(self, command):
+        name = command["connection"]
+        if name not in self.http2:
+            self.http2[name] = Http2(self.connections[name])
+        return {"answers": self.http2[name].exchange(command["requests"], command.get("authority", "localhost"))}
+
     def close(self, command):
+        self.http2.pop(command["connection"], None)
         connection = self.connections.pop(command["connection"])
         connection.close()
         connection.sock.close()
@@ -192,6 +203,7 @@ class Client:
             "connect": self.connect,
             "message": self.message,
             "exchange": self.exchange,
+            "streams": self.streams,
             "close": self.close,
         }
         return actions[command["do"]](command)

@@ -44,6 +44,15 @@ class Key:
         """TokenBindingID (RFC 8471 section 3.2)."""
         return bytes([self.parameters]) + vector(2, self.public())
 
+    def sign_to_infinity(self, octets):
+        """An ECDSA "signature" whose verification meets the point at infinity: r = -e/d. OpenSSL then reports an error,
+        neither valid nor invalid, which a careless caller takes for success."""
+        order = NIST256p.order
+        digest = int.from_bytes(hashlib.sha256(octets).digest(), "big")
+        secret = self.private.privkey.secret_multiplier
+        r = -digest * pow(secret, -1, order) % order
+        return r.to_bytes(32, "big") + (1).to_bytes(32, "big")
+
     def sign(self, octets, salt_length=32):
         """RFC 8471 section 3.3. `salt_length` concerns rsa2048_pss only; anything but 32 is wrong."""
         if self.elliptic:
@@ -65,7 +74,7 @@ def binding(key, ekm, spec):
     key_parameters    the octet in the ID; default: the key's
     signed_parameters the octet that is signed; default: the one in the ID
     id                hex: these octets instead of the key's ID
-    signature         "flip": one bit wrong; else hex: these octets
+    signature         "flip": one bit wrong; "infinity": see sign_to_infinity; else hex: these octets
     salt_length       for rsa2048_pss; default 32
     extensions        hex: the content of the extensions vector
     """
@@ -78,6 +87,8 @@ def binding(key, ekm, spec):
     fault = spec.get("signature")
     if fault == "flip":
         signature = signature[:-1] + bytes([signature[-1] ^ 1])
+    elif fault == "infinity":
+        signature = key.sign_to_infinity(signed)
     elif fault is not None:
         signature = bytes.fromhex(fault)
     extensions = bytes.fromhex(spec.get("extensions", ""))
