@@ -2,7 +2,6 @@
 
 use crate::encode::signature_input;
 use crate::key_parameters::KeyParameters;
-use crate::message::PublicKey;
 use crate::public_key::{self, KeyFault};
 use crate::secret::Ekm;
 use openssl::bn::BigNumContext;
@@ -153,7 +152,6 @@ fn ec_id(private_key: &PKey<Private>) -> Result<Vec<u8>, KeyError> {
         &mut *BigNumContext::new()?,
     )?;
     let coordinates = point.get(1..).unwrap_or_default();
-    public_key::check(PublicKey::EcPoint(coordinates))?;
     Ok([&[KeyParameters::EcdsaP256.code(), 0, 65, 64], coordinates].concat())
 }
 
@@ -161,7 +159,7 @@ fn ec_id(private_key: &PKey<Private>) -> Result<Vec<u8>, KeyError> {
 fn rsa_id(private_key: &PKey<Private>, key_parameters: KeyParameters) -> Result<Vec<u8>, KeyError> {
     let key = private_key.rsa()?;
     let (modulus, public_exponent) = (key.n().to_vec(), key.e().to_vec());
-    public_key::check(PublicKey::Rsa { modulus: &modulus, public_exponent: &public_exponent })?;
+    public_key::check_rsa(&modulus, &public_exponent)?;
     // The check leaves a modulus of 256 octets and an exponent of at most 4.
     let exponent_len = public_exponent.iter().fold(0_u8, |length, _| length.saturating_add(1));
     let key_len = 2 + 256 + 1 + u16::from(exponent_len);
@@ -189,7 +187,8 @@ mod tests {
             let pem = key.to_private_key_pem().unwrap();
             let read = KeyPair::from_private_key_pem(&pem, Some(key_parameters)).unwrap();
             assert_eq!((read.key_parameters(), read.id()), (key_parameters, key.id()));
-            assert_eq!(read.sign(0, &ekm).unwrap().len(), public_key::signature_len(key_parameters));
+            let signature_len = if key_parameters == EcdsaP256 { 64 } else { 256 };
+            assert_eq!(read.sign(0, &ekm).unwrap().len(), signature_len);
             let guessed = KeyPair::from_private_key_pem(&pem, None).unwrap().key_parameters();
             assert_eq!(guessed, if key_parameters == EcdsaP256 { EcdsaP256 } else { Rsa2048Pss });
         }

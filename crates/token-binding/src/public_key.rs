@@ -1,7 +1,8 @@
 //! Judging a single key and a single signature.
 
 use crate::key_parameters::KeyParameters;
-use crate::message::PublicKey;
+use crate::message::{PublicKey, TokenBinding};
+use crate::verification::Rejection;
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::ecdsa::EcdsaSig;
@@ -15,10 +16,10 @@ use openssl::sign::RsaPssSaltlen;
 
 /// RFC 8471 §3.2: a modulus of 2048 bits.
 const MODULUS_LEN: usize = 256;
-/// The longest exponent, in octets. The RFC allows 255, with which one verification costs as much as dozens; every
-/// exponent in use (65537, 3, 17) fits in 3, and 4 is what the pickiest RSA libraries still accept.
+/// The longest exponent, in octets. Every exponent in use (65537, 17, 3) fits in 3. The RFC allows 255, with which one
+/// verification costs more than a hundred times that of 65537; with 4 it costs less than four times as much.
 const MAX_EXPONENT_LEN: usize = 4;
-/// RFC 8471 §3.2: X and Y of 32 octets each.
+/// RFC 8471 §3.2: X and Y of 32 octets each, leading zeros kept.
 const POINT_LEN: usize = 64;
 
 /// Why a public key is refused. A key has one Token Binding ID only, so every other way to write it is refused as well.
@@ -48,22 +49,85 @@ pub enum KeyFault {
     /// No point of P-256, or a coordinate not reduced.
     #[error("point is not on the curve P-256")]
     NotOnCurve,
-    /// A key of a kind that no key parameters describe.
-    #[error("key is of an unknown kind")]
-    UnknownKind,
 }
 
-/// What can be said of a key without arithmetic.
-pub(crate) fn check(public_key: PublicKey<'_>) -> Result<(), KeyFault> {
-    match public_key {
-        PublicKey::Rsa { modulus, public_exponent } => check_rsa(modulus, public_exponent),
-        PublicKey::EcPoint(point) if point.len() != POINT_LEN => Err(KeyFault::PointLength(point.len())),
-        PublicKey::EcPoint(_) => Ok(()),
-        PublicKey::Unknown(_) => Err(KeyFault::UnknownKind),
+/// A key and a signature whose octets are sound, so that only arithmetic can tell whether they belong together.
+pub(crate) enum Claim<'a> {
+    Ecdsa {
+        point: &'a [u8; POINT_LEN],
+        r: &'a [u8; 32],
+        s: &'a [u8; 32],
+    },
+    Rsa {
+        scheme: KeyParameters,
+        modulus: &'a [u8],
+        public_exponent: &'a [u8],
+        signature: &'a [u8; MODULUS_LEN],
+    },
+}
+
+impl<'a> Claim<'a> {
+    /// What a binding claims.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::InvalidKey`], or [`Rejection::InvalidSignature`] for a signature that none can be: of another length
+    /// than its scheme's, or of a scheme that is unknown.
+    pub(crate) fn of(binding: &TokenBinding<'a>) -> Result<Self, Rejection> {
+        let scheme = binding.key_parameters().map_err(|_| Rejection::InvalidSignature)?;
+        match binding.public_key() {
+            PublicKey::EcPoint(point) => {
+                let point = point.try_into().map_err(|_| KeyFault::PointLength(point.len()))?;
+                let (r, s) = split_ecdsa(binding.signature).ok_or(Rejection::InvalidSignature)?;
+                Ok(Self::Ecdsa { point, r, s })
+            }
+            PublicKey::Rsa { modulus, public_exponent } => {
+                check_rsa(modulus, public_exponent)?;
+                // RFC 8017 §8.1.2 and §8.2.2, step 1: as long as the modulus.
+                let signature = binding.signature.try_into().map_err(|_| Rejection::InvalidSignature)?;
+                Ok(Self::Rsa { scheme, modulus, public_exponent, signature })
+            }
+            PublicKey::Unknown(_) => Err(Rejection::InvalidSignature),
+        }
+    }
+
+    /// The scheme, whose octet is signed.
+    pub(crate) const fn key_parameters(&self) -> KeyParameters {
+        match self {
+            Self::Ecdsa { .. } => KeyParameters::EcdsaP256,
+            Self::Rsa { scheme, .. } => *scheme,
+        }
+    }
+
+    /// Whether the signature over `input` is the key's. A fault of OpenSSL's, of whatever kind, is no success: it counts
+    /// as an invalid signature, and the `openssl` crate has then emptied OpenSSL's error queue.
+    ///
+    /// # Errors
+    ///
+    /// The point is not on the curve.
+    pub(crate) fn holds(&self, input: &[u8]) -> Result<bool, KeyFault> {
+        // RFC 8471 §3.3: every scheme hashes the input with SHA-256.
+        let digest = openssl::sha::sha256(input);
+        match *self {
+            Self::Ecdsa { point, r, s } => {
+                let key = ec_key(point).map_err(|_| KeyFault::NotOnCurve)?;
+                Ok(verify_ecdsa(&key, &digest, r, s).unwrap_or(false))
+            }
+            Self::Rsa { scheme, modulus, public_exponent, signature } => {
+                Ok(verify_rsa(scheme, modulus, public_exponent, &digest, signature).unwrap_or(false))
+            }
+        }
     }
 }
 
-fn check_rsa(modulus: &[u8], public_exponent: &[u8]) -> Result<(), KeyFault> {
+/// RFC 8471 §3.3: R and S, each 32 octets with leading zeros kept, not DER.
+fn split_ecdsa(signature: &[u8]) -> Option<(&[u8; 32], &[u8; 32])> {
+    let (r, s) = signature.split_first_chunk()?;
+    Some((r, s.try_into().ok()?))
+}
+
+/// What can be said of an RSA key without arithmetic.
+pub(crate) fn check_rsa(modulus: &[u8], public_exponent: &[u8]) -> Result<(), KeyFault> {
     // RFC 8471 §3.2: big-endian, 2048 bits, leading zero octets omitted.
     if modulus.len() != MODULUS_LEN {
         return Err(KeyFault::ModulusLength(modulus.len()));
@@ -90,46 +154,6 @@ fn is_even(number: &[u8]) -> bool {
     number.last().is_none_or(|last| last & 1 == 0)
 }
 
-/// RFC 8471 §3.3: the length of a signature, in octets. RSA: that of the modulus (RFC 8017 §8.1.2, §8.2.2). ECDSA: R and S
-/// of 32 octets each, leading zeros kept, not DER.
-pub(crate) const fn signature_len(key_parameters: KeyParameters) -> usize {
-    match key_parameters {
-        KeyParameters::Rsa2048Pkcs1_5 | KeyParameters::Rsa2048Pss => MODULUS_LEN,
-        KeyParameters::EcdsaP256 => 64,
-    }
-}
-
-/// Whether the signature over `input` is the key's. A fault of OpenSSL's, of whatever kind, is no success: it counts as
-/// an invalid signature, and the `openssl` crate has then emptied OpenSSL's error queue.
-///
-/// # Errors
-///
-/// The key is not sound.
-pub(crate) fn verify(
-    key_parameters: KeyParameters,
-    public_key: PublicKey<'_>,
-    input: &[u8],
-    signature: &[u8],
-) -> Result<bool, KeyFault> {
-    check(public_key)?;
-    if signature.len() != signature_len(key_parameters) {
-        return Ok(false);
-    }
-    // RFC 8471 §3.3: every scheme hashes the input with SHA-256.
-    let digest = openssl::sha::sha256(input);
-    match public_key {
-        PublicKey::EcPoint(point) => {
-            let point = point.try_into().map_err(|_| KeyFault::PointLength(point.len()))?;
-            let key = ec_key(point).map_err(|_| KeyFault::NotOnCurve)?;
-            Ok(verify_ecdsa(&key, &digest, signature).unwrap_or(false))
-        }
-        PublicKey::Rsa { modulus, public_exponent } => {
-            Ok(verify_rsa(key_parameters, modulus, public_exponent, &digest, signature).unwrap_or(false))
-        }
-        PublicKey::Unknown(_) => Err(KeyFault::UnknownKind),
-    }
-}
-
 /// OpenSSL makes sure that the coordinates are reduced and the point is on the curve. That is all there is to check: the
 /// cofactor of P-256 is 1, and this form cannot express the point at infinity.
 fn ec_key(point: &[u8; POINT_LEN]) -> Result<PKey<Public>, ErrorStack> {
@@ -142,8 +166,12 @@ fn ec_key(point: &[u8; POINT_LEN]) -> Result<PKey<Public>, ErrorStack> {
     PKey::from_ec_key(EcKey::from_public_key(&group, &point)?)
 }
 
-fn verify_ecdsa(key: &PKey<Public>, digest: &[u8; 32], signature: &[u8]) -> Result<bool, ErrorStack> {
-    let (r, s) = signature.split_at(signature.len() / 2);
+fn verify_ecdsa(
+    key: &PKey<Public>,
+    digest: &[u8; 32],
+    r: &[u8; 32],
+    s: &[u8; 32],
+) -> Result<bool, ErrorStack> {
     let (r, s) = (BigNum::from_slice(r)?, BigNum::from_slice(s)?);
     // FIPS 186-4 §6.4: R and S lie between 1 and n - 1. OpenSSL checks both bounds; zero is too cheap a forgery
     // (CVE-2022-21449 elsewhere) to leave to others.
@@ -158,7 +186,7 @@ fn verify_ecdsa(key: &PKey<Public>, digest: &[u8; 32], signature: &[u8]) -> Resu
 }
 
 fn verify_rsa(
-    key_parameters: KeyParameters,
+    scheme: KeyParameters,
     modulus: &[u8],
     public_exponent: &[u8],
     digest: &[u8; 32],
@@ -168,16 +196,13 @@ fn verify_rsa(
     let key = PKey::from_rsa(Rsa::from_public_components(modulus, public_exponent)?)?;
     let mut context = PkeyCtx::new(&key)?;
     context.verify_init()?;
-    set_rsa_scheme(&mut context, key_parameters)?;
+    set_rsa_scheme(&mut context, scheme)?;
     context.verify(digest, signature)
 }
 
-/// Sets every parameter of an RSA scheme: OpenSSL's defaults are other ones.
-pub(crate) fn set_rsa_scheme<T>(
-    context: &mut PkeyCtx<T>,
-    key_parameters: KeyParameters,
-) -> Result<(), ErrorStack> {
-    if key_parameters == KeyParameters::Rsa2048Pss {
+/// Sets every parameter of an RSA scheme, so that none is left to OpenSSL's defaults.
+pub(crate) fn set_rsa_scheme<T>(context: &mut PkeyCtx<T>, scheme: KeyParameters) -> Result<(), ErrorStack> {
+    if scheme == KeyParameters::Rsa2048Pss {
         // RFC 8471 §3.3: SHA-256, MGF1 with SHA-256, a salt of exactly 32 octets.
         context.set_rsa_padding(Padding::PKCS1_PSS)?;
         context.set_signature_md(Md::sha256())?;

@@ -7,7 +7,7 @@ use crate::encode::signature_input;
 use crate::key_parameters::KeyParameters;
 use crate::message::{self, MessageError, TokenBinding, TokenBindingType};
 use crate::negotiation::Negotiated;
-use crate::public_key::{self, KeyFault};
+use crate::public_key::{Claim, KeyFault};
 use crate::secret::Ekm;
 use crate::token_binding_id::{TokenBindingHash, TokenBindingId};
 use zeroize::Zeroizing;
@@ -142,32 +142,21 @@ pub fn verify(field_value: &[u8], negotiated: &Negotiated, ekm: &Ekm) -> Result<
     let message = parse_field_value(field_value)?;
     let candidates = Candidates::read(&message)?;
     candidates.check_numbers(negotiated)?;
-    for (key_parameters, binding) in candidates.to_check() {
-        public_key::check(binding.public_key())?;
-        if binding.signature.len() != public_key::signature_len(key_parameters) {
-            return Err(Rejection::InvalidSignature);
-        }
+    let mut claims = [const { None }; MAX_SIGNATURE_CHECKS];
+    for (place, binding) in claims.iter_mut().zip(candidates.to_check()) {
+        *place = Some((Claim::of(binding)?, binding.token_binding_type));
     }
-    for (key_parameters, binding) in candidates.to_check() {
-        check_signature(key_parameters, binding, ekm)?;
+    for (claim, token_binding_type) in claims.iter().flatten() {
+        check_signature(claim, *token_binding_type, ekm)?;
     }
     candidates.expose()
 }
 
 /// RFC 8471 §4.2: the signature is to be valid under the key in the ID.
-fn check_signature(
-    key_parameters: KeyParameters,
-    binding: &TokenBinding<'_>,
-    ekm: &Ekm,
-) -> Result<(), Rejection> {
+fn check_signature(claim: &Claim<'_>, own_type: TokenBindingType, ekm: &Ekm) -> Result<(), Rejection> {
     // RFC 8471 §3.3: the binding's own type is signed, so a referred binding cannot serve as a provided one.
-    let input =
-        Zeroizing::new(signature_input(binding.token_binding_type.code(), key_parameters.code(), ekm));
-    if public_key::verify(key_parameters, binding.public_key(), &*input, binding.signature)? {
-        Ok(())
-    } else {
-        Err(Rejection::InvalidSignature)
-    }
+    let input = Zeroizing::new(signature_input(own_type.code(), claim.key_parameters().code(), ekm));
+    if claim.holds(&*input)? { Ok(()) } else { Err(Rejection::InvalidSignature) }
 }
 
 /// What one pass over a message finds.
@@ -178,7 +167,7 @@ struct Candidates<'a> {
     provided_key_parameters: Option<u8>,
     /// How many have known key parameters, including those that found no place below.
     known: usize,
-    bindings: [Option<(KeyParameters, TokenBinding<'a>)>; MAX_SIGNATURE_CHECKS],
+    bindings: [Option<TokenBinding<'a>>; MAX_SIGNATURE_CHECKS],
 }
 
 impl<'a> Candidates<'a> {
@@ -209,9 +198,9 @@ impl<'a> Candidates<'a> {
         }
         // RFC 8471 §3.1 and RFC 8473 §5.4: nobody can check a binding with unknown key parameters. It is passed over, so
         // it never becomes a VerifiedId.
-        if let Ok(key_parameters) = key_parameters {
+        if key_parameters.is_ok() {
             if let Some(place) = self.bindings.get_mut(self.known) {
-                *place = Some((key_parameters, binding));
+                *place = Some(binding);
             }
             self.known += 1;
         }
@@ -238,14 +227,14 @@ impl<'a> Candidates<'a> {
         Ok(())
     }
 
-    fn to_check(&self) -> impl Iterator<Item = (KeyParameters, &TokenBinding<'a>)> {
-        self.bindings.iter().flatten().map(|(key_parameters, binding)| (*key_parameters, binding))
+    fn to_check(&self) -> impl Iterator<Item = &TokenBinding<'a>> {
+        self.bindings.iter().flatten()
     }
 
     /// RFC 8471 §4.2: only once all of the message has passed do applications see its IDs.
     fn expose(&self) -> Result<Verified, Rejection> {
         let (mut provided, mut referred, mut other) = (None, None, Vec::new());
-        for (_, binding) in self.to_check() {
+        for binding in self.to_check() {
             let id = VerifiedId(binding.id.as_bytes().into());
             match binding.token_binding_type {
                 TokenBindingType::Provided => provided = Some(id),
