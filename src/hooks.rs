@@ -25,7 +25,7 @@ pub(crate) unsafe extern "C" fn create<S: Section, Of>(
 ) -> *mut c_void {
     // SAFETY: httpd passes the configuration's pool.
     let pool = unsafe { Pool::from_raw(pool) };
-    std::ptr::from_ref(pool.copy(S::DEFAULT)).cast_mut().cast()
+    std::ptr::from_ref(pool.put(S::DEFAULT)).cast_mut().cast()
 }
 
 /// Joins the configuration of a virtual host to the main server's, or of a section to the one around it.
@@ -40,7 +40,7 @@ pub(crate) unsafe extern "C" fn merge<S: Section>(
     let outer = unsafe { outer.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
     // SAFETY: as above.
     let inner = unsafe { inner.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
-    std::ptr::from_ref(pool.copy(S::merge(outer, inner))).cast_mut().cast()
+    std::ptr::from_ref(pool.put(S::merge(outer, inner))).cast_mut().cast()
 }
 
 // Start

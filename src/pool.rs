@@ -37,8 +37,9 @@ impl<'p> Pool<'p> {
         unsafe { &mut *boxed }
     }
 
-    /// Copies a plain value into the pool: no destructor, no registration.
-    pub(crate) fn copy<T: Copy + 'p>(self, value: T) -> &'p T {
+    /// Moves a value that needs no destructor into the pool's own memory.
+    pub(crate) fn put<T: 'p>(self, value: T) -> &'p T {
+        const { assert!(!std::mem::needs_drop::<T>(), "nobody would drop it") };
         const { assert!(align_of::<T>() <= 8, "APR aligns to 8 bytes") };
         // SAFETY: the pool is live; apr_palloc does not return null, httpd aborts first.
         let place = unsafe { ffi::apr_palloc(self.raw.as_ptr(), size_of::<T>()) }.cast::<T>();

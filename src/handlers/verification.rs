@@ -24,7 +24,7 @@ pub(crate) fn post_read_request(request: Request<'_>) -> HttpStatus {
         Some(state) => (state.clone(), HttpStatus::Declined),
         None => judge(request, &found, binding),
     };
-    let state = request.pool().place(state);
+    let state = request.pool().put(state);
     request.set_state(state);
     clear(request);
     pass::variables(request, state);

@@ -1,0 +1,270 @@
+//! HTTP requests to an authorization server: its keys, its metadata, its introspection endpoint.
+//!
+//! Redirects are not followed: the administrator named the server, nobody else does. Connections are kept and used again.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use curl::easy::{Easy2, Handler, List, WriteError};
+
+/// A server, and how to speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `https://`, `http://` or `file://`.
+    pub url: String,
+    /// Whether the server's certificate and name are verified.
+    pub verify_tls: bool,
+    /// CA certificates (PEM) in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate and its key (PEM), for servers that want one.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// `host:port` of a proxy.
+    pub proxy: Option<String>,
+    /// For all of it: name resolution, connection, TLS, answer.
+    pub timeout: Duration,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Method<'a> {
+    /// A document is asked for.
+    Get,
+    /// A form is sent (`application/x-www-form-urlencoded`).
+    PostForm(&'a [u8]),
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status; 200 for a file that was read.
+    pub status: u16,
+    /// The value of `Cache-Control`, several joined with commas.
+    pub cache_control: Option<String>,
+    /// The body, at most [`Client::LARGEST_BODY`].
+    pub body: Vec<u8>,
+}
+
+/// Why there is no response. The texts are for the administrator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The time limit passed.
+    #[error("no answer from {host} within {seconds} s")]
+    Timeout {
+        /// The server.
+        host: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// No connection, or it broke.
+    #[error("{host}: {reason}")]
+    Connection {
+        /// The server.
+        host: String,
+        /// What libcurl says.
+        reason: String,
+    },
+    /// The server's certificate is not trusted, or TLS failed.
+    #[error("TLS with {host} failed: {reason} (is the CA in the system's store, or in the ca_file option?)")]
+    Tls {
+        /// The server.
+        host: String,
+        /// What libcurl says.
+        reason: String,
+    },
+    /// The body is larger than any that makes sense.
+    #[error("the answer of {host} is larger than {limit} octets", limit = Client::LARGEST_BODY)]
+    TooLarge {
+        /// The server.
+        host: String,
+    },
+    /// A `file://` URL, and the file cannot be read.
+    #[error("cannot read {path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// Sends requests and keeps connections open for the next.
+#[derive(Default)]
+pub struct Client {
+    idle: Mutex<Vec<Easy2<Answer>>>,
+}
+
+impl Client {
+    /// The largest body that is read, in octets.
+    pub const LARGEST_BODY: usize = 1 << 20;
+    /// Connections that are kept while nobody uses them.
+    const IDLE: usize = 8;
+
+    /// A client without connections.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends one request, with `headers` of names and values, and waits for its answer.
+    ///
+    /// # Errors
+    /// Whatever keeps an HTTP response from coming; a status of 4xx or 5xx is a response.
+    pub fn send(&self, endpoint: &Endpoint, method: Method<'_>, headers: &[(&str, &str)]) -> Result<Response, Failure> {
+        if let Some(path) = endpoint.url.strip_prefix("file://") {
+            return read_file(path);
+        }
+        let mut handle = self.take().unwrap_or_else(|| Easy2::new(Answer::default()));
+        *handle.get_mut() = Answer::default();
+        let result = configure(&mut handle, endpoint, method, headers).and_then(|()| handle.perform());
+        let answer = std::mem::take(handle.get_mut());
+        let status = handle.response_code();
+        self.give_back(handle);
+        match result {
+            Ok(()) => Ok(Response { status: u16::try_from(status.unwrap_or(0)).unwrap_or(0), ..answer.response }),
+            Err(error) => Err(failure(endpoint, &answer, &error)),
+        }
+    }
+
+    fn take(&self) -> Option<Easy2<Answer>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Forgets what the request set; the connections stay with the handle.
+    fn give_back(&self, mut handle: Easy2<Answer>) {
+        handle.reset();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < Self::IDLE {
+            idle.push(handle);
+        }
+    }
+}
+
+fn configure(
+    handle: &mut Easy2<Answer>,
+    endpoint: &Endpoint,
+    method: Method<'_>,
+    headers: &[(&str, &str)],
+) -> Result<(), curl::Error> {
+    handle.url(&endpoint.url)?;
+    // Without signals libcurl's time limits work in any thread; name resolution is covered by its threaded resolver.
+    handle.signal(false)?;
+    handle.timeout(endpoint.timeout)?;
+    handle.connect_timeout(endpoint.timeout)?;
+    handle.follow_location(false)?;
+    handle.ssl_verify_peer(endpoint.verify_tls)?;
+    handle.ssl_verify_host(endpoint.verify_tls)?;
+    handle.useragent(concat!("mod_token_binding/", env!("CARGO_PKG_VERSION")))?;
+    // The environment of the server's start is nobody's configuration: no proxy unless one is named.
+    handle.proxy(endpoint.proxy.as_deref().unwrap_or(""))?;
+    if let Some(file) = &endpoint.ca_file {
+        handle.cainfo(file)?;
+    }
+    if let Some((certificate, key)) = &endpoint.client_certificate {
+        handle.ssl_cert(certificate)?;
+        handle.ssl_key(key)?;
+    }
+    let mut list = List::new();
+    list.append("Accept: application/json")?;
+    // libcurl would wait for a "100 Continue" before it sends a longer form.
+    list.append("Expect:")?;
+    for (name, value) in headers {
+        list.append(&format!("{name}: {value}"))?;
+    }
+    handle.http_headers(list)?;
+    match method {
+        Method::Get => handle.get(true),
+        Method::PostForm(body) => {
+            handle.post(true)?;
+            handle.post_fields_copy(body)
+        }
+    }
+}
+
+fn failure(endpoint: &Endpoint, answer: &Answer, error: &curl::Error) -> Failure {
+    let host = host(&endpoint.url).to_owned();
+    if answer.too_large {
+        return Failure::TooLarge { host };
+    }
+    if error.is_operation_timedout() {
+        return Failure::Timeout { host, seconds: endpoint.timeout.as_secs() };
+    }
+    let reason = error.extra_description().unwrap_or_else(|| error.description()).to_owned();
+    let is_tls = error.is_peer_failed_verification()
+        || error.is_ssl_connect_error()
+        || error.is_ssl_cacert()
+        || error.is_ssl_cacert_badfile()
+        || error.is_ssl_certproblem();
+    if is_tls { Failure::Tls { host, reason } } else { Failure::Connection { host, reason } }
+}
+
+/// Scheme, host and port: what may stand in a log without giving away paths or credentials.
+fn host(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let rest = url.get(after_scheme..).unwrap_or_default();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = rest.get(..end).unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or(authority)
+}
+
+fn read_file(path: &str) -> Result<Response, Failure> {
+    use std::io::Read;
+    let read = |path: &str| {
+        let mut body = Vec::new();
+        let limit = u64::try_from(Client::LARGEST_BODY).unwrap_or(u64::MAX).saturating_add(1);
+        std::fs::File::open(path)?.take(limit).read_to_end(&mut body)?;
+        Ok::<_, std::io::Error>(body)
+    };
+    match read(path) {
+        Ok(body) if body.len() > Client::LARGEST_BODY => Err(Failure::TooLarge { host: path.to_owned() }),
+        Ok(body) => Ok(Response { status: 200, cache_control: None, body }),
+        Err(error) => Err(Failure::File { path: path.to_owned(), reason: error.to_string() }),
+    }
+}
+
+/// Collects an answer as libcurl hands it over.
+#[derive(Default)]
+struct Answer {
+    response: Response,
+    too_large: bool,
+}
+
+impl Handler for Answer {
+    fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        if self.response.body.len().saturating_add(data.len()) > Client::LARGEST_BODY {
+            self.too_large = true;
+            // Fewer octets than offered: libcurl gives up.
+            return Ok(0);
+        }
+        self.response.body.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn header(&mut self, line: &[u8]) -> bool {
+        let line = String::from_utf8_lossy(line);
+        if line.starts_with("HTTP/") {
+            // An interim response's fields are not the answer's.
+            self.response.cache_control = None;
+        } else if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("cache-control")
+        {
+            let value = value.trim();
+            match &mut self.response.cache_control {
+                Some(values) => *values = format!("{values}, {value}"),
+                none => *none = Some(value.to_owned()),
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_names_the_host_without_path_and_credentials() {
+        assert_eq!(host("https://user:secret@as.example:8443/jwks?x=1"), "as.example:8443");
+        assert_eq!(host("http://as.example"), "as.example");
+    }
+}

@@ -1,0 +1,8 @@
+//! What a resource server asks of other machines: HTTP to authorization servers through libcurl, and entries in a redis cache.
+//!
+//! Both are blocking calls with a time limit that holds, meant for a worker of a server: no thread, no runtime, nothing that
+//! would be lost in a fork. Make one [`http::Client`] and one [`redis_cache::RedisCache`] per process, after the fork.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod redis_cache;
