@@ -16,6 +16,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod backend;
+pub mod bound;
 pub mod certificates;
 pub mod configuration;
 pub mod exchange;
@@ -28,6 +29,7 @@ pub mod site;
 pub mod witness;
 
 pub use backend::Backend;
+pub use bound::{Bound, connector, id, identity, keys, tbh};
 pub use certificates::pki;
 pub use configuration::{Builder, ModulePosition, Mpm, Vhost};
 pub use httpd::Httpd;
