@@ -444,6 +444,7 @@ def rsa_signatures():
         invalid(f"{name}-one", octets(1, 256), key_parameters)
         invalid(f"{name}-modulus", octets(rsa_one.n, 256), key_parameters)
         invalid(f"{name}-257-octets", b"\0" + signature, key_parameters)
+        invalid(f"{name}-trailing-octet", signature + b"\0", key_parameters)
         invalid(f"{name}-255-octets", signature[:-1], key_parameters)
         # The same residue, not reduced, by a key whose modulus leaves room for it
         low = next(k for i in itertools.count() if (k := RsaKey("low", i)).n >> 2044 == 9)
