@@ -7,6 +7,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod acceptance;
+mod http2;
 mod lifecycle;
 mod negotiation;
 mod smoke;
