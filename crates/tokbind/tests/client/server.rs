@@ -7,7 +7,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
-    ExtensionContext, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode,
+    ExtensionContext, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslRef, SslVerifyMode,
     SslVersion,
 };
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
@@ -45,8 +45,8 @@ pub struct Settings {
     pub tickets: bool,
     pub http2: bool,
     pub ask_certificate: bool,
-    /// The response, but for its Date.
-    pub response: String,
+    /// The response to every request, octet by octet.
+    pub response: Vec<u8>,
     pub host: String,
 }
 
@@ -83,7 +83,10 @@ impl Server {
         thread::spawn(move || {
             for tcp in listener.incoming() {
                 let (context, seen, settings) = (context.clone(), Arc::clone(&seen), Arc::clone(&settings));
-                thread::spawn(move || serve(&context, tcp.unwrap(), &settings, &seen));
+                thread::spawn(move || match settings.http2 {
+                    true => crate::http2::serve(&context, tcp.unwrap(), &seen),
+                    false => serve(&context, tcp.unwrap(), &settings, &seen),
+                });
             }
         });
         server
@@ -197,20 +200,26 @@ fn serve(context: &SslContext, tcp: TcpStream, settings: &Settings, seen: &Mutex
             .find_map(|line| {
                 line.to_ascii_lowercase().starts_with("sec-token-binding: ").then(|| &line[19..])
             })
-            .map(|value| judge(stream.get_ref(), value));
+            .map(|value| judge(export(stream.get_ref().ssl()), value));
         seen.lock().unwrap().push(Seen { head, verdict });
-        if stream.get_mut().write_all(settings.response.as_bytes()).is_err() {
+        if stream.get_mut().write_all(&settings.response).is_err() {
             return;
         }
     }
 }
 
-/// The server's own judgement, with its own export of the keying material. The key parameters are those in the message.
-fn judge(stream: &SslStream<TcpStream>, value: &str) -> Result<Verified, Rejection> {
+/// The server's own export of the keying material.
+pub fn export(ssl: &SslRef) -> [u8; 32] {
     let mut ekm = [0; 32];
-    stream.ssl().export_keying_material(&mut ekm, "EXPORTER-Token-Binding", None).unwrap();
+    ssl.export_keying_material(&mut ekm, "EXPORTER-Token-Binding", None).unwrap();
+    ekm
+}
+
+/// The server's own judgement. The key parameters are those in the message.
+pub fn judge(ekm: [u8; 32], value: &str) -> Result<Verified, Rejection> {
     let message = token_binding::parse_field_value(value.as_bytes())?;
-    let key_parameters = token_binding::KeyParameters::from_code(message[3]).unwrap();
+    let code = message.get(3).copied().unwrap_or(2);
+    let key_parameters = token_binding::KeyParameters::from_code(code).unwrap();
     let negotiated = Negotiated { version: ProtocolVersion::V1_0, key_parameters };
     token_binding::verify(value.as_bytes(), &negotiated, &token_binding::Ekm::new(ekm))
 }

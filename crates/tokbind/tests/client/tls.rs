@@ -2,6 +2,7 @@
 
 use crate::server::{Answer, Server, Settings, self_signed};
 use openssl::ssl::SslVersion;
+use std::io::{Read as _, Write as _};
 use tokbind::binding;
 use tokbind::http1::{self, Client};
 use tokbind::tls::{self, Connector, ConnectorBuilder, Error, Identity, Offer, TlsConnection};
@@ -113,6 +114,28 @@ fn without_extended_master_secret_an_answer_is_a_fault() {
     let without = builder(&server).tls_version(SslVersion::TLS1_2).extended_master_secret(false);
     let without = without.offer(Offer::None).build().unwrap();
     assert_eq!(connect(&without, &server).ssl().extms_support(), Some(false));
+}
+
+/// A ServerHello of TLS 1.2 with extended_master_secret and token_binding, but without renegotiation_info. Every OpenSSL
+/// server sends the latter, so this one is made by hand; the client gets no further than to it.
+#[test]
+fn a_server_without_renegotiation_info_is_left() {
+    let extensions: &[u8] = &[0, 23, 0, 0, 0, 24, 0, 4, 1, 0, 1, 2];
+    let hello = [&[3, 3], [7; 32].as_slice(), &[0, 0xc0, 0x2b, 0, 0, 12], extensions].concat();
+    let length = u8::try_from(hello.len()).unwrap();
+    let record = [&[22, 3, 3, 0, length + 4, 2, 0, 0, length], hello.as_slice()].concat();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.read_exact(&mut [0; 5]).unwrap();
+        tcp.write_all(&record).unwrap();
+        let _ = tcp.read_to_end(&mut Vec::new());
+    });
+    let connector = Connector::builder().insecure().tls_version(SslVersion::TLS1_2).build().unwrap();
+    let refusal = connector.connect(address, "localhost").err().unwrap();
+    assert!(refusal.to_string().contains("unsafe legacy renegotiation disabled"), "{refusal}");
+    server.join().unwrap();
 }
 
 #[test]
