@@ -1,15 +1,7 @@
-//! What a TLS terminating reverse proxy tells its backends (draft-ietf-tokbind-ttrp-09).
+//! What a TLS terminating reverse proxy tells its backends (draft-ietf-tokbind-ttrp-09). The names of its header fields are in
+//! [`reserved`](crate::reserved).
 
 use crate::verification::VerifiedId;
-
-/// The client's message (RFC 8473 §2). draft-ietf-tokbind-ttrp §2.3: never dispatched to a backend that trusts the proxy.
-pub const SEC_TOKEN_BINDING: &str = "Sec-Token-Binding";
-/// The provided ID (draft-ietf-tokbind-ttrp §2.2).
-pub const SEC_PROVIDED_TOKEN_BINDING_ID: &str = "Sec-Provided-Token-Binding-ID";
-/// The referred ID, where there is one (draft-ietf-tokbind-ttrp §2.2).
-pub const SEC_REFERRED_TOKEN_BINDING_ID: &str = "Sec-Referred-Token-Binding-ID";
-/// Verified IDs of other types (draft-ietf-tokbind-ttrp §2.2).
-pub const SEC_OTHER_TOKEN_BINDING_ID: &str = "Sec-Other-Token-Binding-ID";
 
 /// The value of `Sec-Other-Token-Binding-ID`: `type.ID,type.ID`. `None` where there are no such bindings, since the
 /// header must then be absent (draft-ietf-tokbind-ttrp §2.3).

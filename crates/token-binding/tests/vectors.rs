@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use token_binding::{
     ClientOffer, Ekm, Handshake, KeyParameters, Negotiated, Preference, ProtocolVersion, Rejection,
-    TokenBindingContext, TokenBindingHash, TokenBindingMessage, base64url, negotiate, ttrp, verify,
+    TokenBindingContext, TokenBindingHash, TokenBindingMessage, base64url, negotiate, reserved, ttrp, verify,
 };
 
 fn read(path: &Path) -> Value {
@@ -91,12 +91,11 @@ fn accepted(vector: &Value, field_value: &[u8]) {
 /// draft-ietf-tokbind-ttrp §2.4 prints what a backend gets. Types are hexadecimal numbers of one or two digits of any case.
 fn backend_headers(vector: &Value, verified: &token_binding::Verified) {
     let Some(headers) = vector["expected_backend_headers"].as_object() else { return };
-    let expected = |name: &str| headers.get(name).map(|value| value.as_str().unwrap().to_owned());
-    assert_eq!(expected(ttrp::SEC_PROVIDED_TOKEN_BINDING_ID), Some(verified.provided.to_base64url()));
-    assert_eq!(
-        expected(ttrp::SEC_REFERRED_TOKEN_BINDING_ID),
-        verified.referred.as_ref().map(|id| id.to_base64url())
-    );
+    let expected = |name: &std::ffi::CStr| {
+        headers.get(name.to_str().unwrap()).map(|value| value.as_str().unwrap().to_owned())
+    };
+    assert_eq!(expected(reserved::PROVIDED), Some(verified.provided.to_base64url()));
+    assert_eq!(expected(reserved::REFERRED), verified.referred.as_ref().map(|id| id.to_base64url()));
     let list = |value: String| {
         value
             .split(',')
@@ -104,10 +103,7 @@ fn backend_headers(vector: &Value, verified: &token_binding::Verified) {
             .map(|(code, id)| (u8::from_str_radix(code, 16).unwrap(), id.to_owned()))
             .collect::<Vec<_>>()
     };
-    assert_eq!(
-        expected(ttrp::SEC_OTHER_TOKEN_BINDING_ID).map(list),
-        ttrp::other_header_value(&verified.other).map(list)
-    );
+    assert_eq!(expected(reserved::OTHER).map(list), ttrp::other_header_value(&verified.other).map(list));
 }
 
 /// The parser sees what the vector says is there.
