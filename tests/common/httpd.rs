@@ -125,7 +125,12 @@ impl Httpd {
 
     /// One line for each finished request: host, port, protocol, status, Token-Binding-Status, request line.
     pub fn access_log(&self) -> String {
-        fs::read_to_string(self.files.path("access.log")).unwrap_or_default()
+        self.file("access.log")
+    }
+
+    /// Any file in the server's folder, such as a log that a directive put into `{root}`; empty where there is none.
+    pub fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.files.path(name)).unwrap_or_default()
     }
 
     /// Lines of the log at level warn or worse that match `pattern` are fine.

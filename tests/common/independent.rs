@@ -129,7 +129,14 @@ impl Independent {
 
     /// Sends all requests at once on an HTTP/2 connection (`"alpn": "h2"`), as in http2.py.
     pub fn streams(&mut self, connection: &str, requests: &Value) -> Vec<Answer> {
-        let answers = self.run(&json!({"do": "streams", "connection": connection, "requests": requests}));
+        self.streams_of("localhost", connection, requests)
+    }
+
+    /// The same for another host.
+    pub fn streams_of(&mut self, authority: &str, connection: &str, requests: &Value) -> Vec<Answer> {
+        let answers = self.run(
+            &json!({"do": "streams", "connection": connection, "authority": authority, "requests": requests}),
+        );
         answers["answers"].as_array().expect("one for each request").iter().map(answer).collect()
     }
 

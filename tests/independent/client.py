@@ -10,7 +10,7 @@ Each command is answered by one line of JSON; `{"error": ...}` says that the com
 {"do": "close", "connection": N}                                 -> {}
 
 Keys and connections are kept by name. A binding names its `key`, and may name in `connection` another connection whose
-keying material it signs, or give it in hex as `ekm`.
+keying material it signs, or give it in hex as `ekm`; `identity` names another key, whose ID it claims.
 """
 
 import hashlib
@@ -154,6 +154,8 @@ class Client:
         connection = Connection(sock, command, former)
         alpn = [command["alpn"].encode("ascii")] if "alpn" in command else None
         name = command.get("sni", "localhost")
+        if former:
+            former.serverName = name  # tlslite would not offer a session to another name; the tests do
         try:
             connection.handshakeClientCert(
                 *client_certificate(command), session=former, settings=settings, serverName=name, alpn=alpn
@@ -172,6 +174,8 @@ class Client:
     def message(self, command):
         bindings = []
         for spec in command["bindings"]:
+            if "identity" in spec:
+                spec = {**spec, "id": self.keys[spec["identity"]].identifier().hex()}
             if "ekm" in spec:
                 ekm = bytes.fromhex(spec["ekm"])
             else:
