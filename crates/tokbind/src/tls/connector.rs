@@ -25,7 +25,7 @@ use tower_service::Service;
 
 /// `SSL_OP_NO_EXTENDED_MASTER_SECRET` (ssl.h of OpenSSL 3), which the openssl crate does not name.
 const NO_EXTENDED_MASTER_SECRET: u64 = 1 << 0;
-/// `SSL_OP_LEGACY_SERVER_CONNECT` (ssl.h), which the openssl crate does not name but switches on.
+/// `SSL_OP_LEGACY_SERVER_CONNECT` (ssl.h), which the openssl crate does not name.
 const LEGACY_SERVER_CONNECT: u64 = 1 << 2;
 
 /// A client certificate with its private key.
@@ -183,8 +183,8 @@ impl ConnectorBuilder {
         extension::register(&mut context)?;
         context.set_min_proto_version(self.min_version)?;
         context.set_max_proto_version(self.max_version)?;
-        // RFC 8472 §4 and §6.2: no Token Binding without renegotiation_info. With this option cleared OpenSSL ends a
-        // handshake with a server that lacks it.
+        // RFC 8472 §4 and §6.2: no Token Binding without renegotiation_info. OpenSSL ends a handshake with a server that
+        // lacks it, unless this option is set: by OpenSSL 1.1.1, or by the system's openssl.cnf.
         context.clear_options(SslOptions::from_bits_retain(LEGACY_SERVER_CONNECT));
         if !self.extended_master_secret {
             context.set_options(SslOptions::from_bits_retain(NO_EXTENDED_MASTER_SECRET));

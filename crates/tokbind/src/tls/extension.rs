@@ -158,3 +158,28 @@ fn server_reply(ssl: &SslRef, message: ExtensionContext, reply: &[u8]) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::ssl::{SslContext, SslMethod};
+
+    /// No safe interface makes a server renegotiate, so the callbacks are called as OpenSSL calls them.
+    #[test]
+    fn each_handshake_begins_anew() {
+        let context = SslContext::builder(SslMethod::tls_client()).unwrap().build();
+        let mut ssl = Ssl::new(&context).unwrap();
+        let exchange = SharedExchange::new(Offer::default());
+        exchange.attach(&mut ssl).unwrap();
+        let hello = ExtensionContext::TLS1_2_SERVER_HELLO;
+        assert_eq!(client_hello(&ssl), Some(vec![1, 0, 3, 2, 1, 0]));
+        assert_eq!(server_reply(&ssl, hello, &[1, 0, 1, 2]), Ok(()));
+        assert_eq!(exchange.reply(), Some(vec![1, 0, 1, 2]));
+        client_hello(&ssl);
+        assert_eq!(exchange.reply(), None);
+        assert_eq!(server_reply(&ssl, hello, &[1, 0, 1, 7]), Err(SslAlert::UNSUPPORTED_EXTENSION));
+        assert_eq!(exchange.fault(), Some(ServerFault::KeyParametersNotOffered(7)));
+        client_hello(&ssl);
+        assert_eq!(exchange.fault(), None);
+    }
+}

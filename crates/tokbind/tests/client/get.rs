@@ -2,6 +2,7 @@
 
 use crate::command::{Run, tokbind};
 use crate::server::{Answer, Server, Settings, self_signed};
+use crate::tls::hello_without_renegotiation_info;
 use openssl::ssl::SslVersion;
 use std::path::Path;
 use token_binding::KeyParameters::{EcdsaP256, Rsa2048Pkcs1_5, Rsa2048Pss};
@@ -185,6 +186,9 @@ fn a_refusal_is_1_with_its_reason() {
     let run = site.get(&["--json"]);
     assert_eq!((run.code, &run.json()["connections"][0]["responses"][0]["status"]), (1, &401.into()));
     assert!(run.stderr.contains("Bearer error=\"invalid_token\""), "{run:?}");
+    // U+009B begins a control sequence on some terminals.
+    let run = Site::new(refusing("401 x\r\nWWW-Authenticate: a\u{9b}31mb")).get(&[]);
+    assert!(run.stderr.contains("a\\u{9b}31mb"), "{run:?}");
     assert_eq!(Site::new(refusing("302 Found")).get(&[]).code, 0);
     assert_eq!(Site::new(refusing("503 Service Unavailable")).get(&[]).code, 1);
 }
@@ -214,6 +218,27 @@ fn no_connection_is_1_and_says_what_to_do() {
     let run = site.get(&[]);
     assert!(run.code == 1 && run.stderr.contains("were not offered"), "{run:?}");
     assert_eq!(site.get(&["--no-token-binding"]).code, 0);
+}
+
+/// A system that is configured to talk to old servers does not make this client do it.
+#[test]
+fn openssl_cnf_does_not_weaken_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = folder.path().join("openssl.cnf");
+    std::fs::write(
+        &configuration,
+        "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\nOptions = UnsafeLegacyServerConnect\n",
+    )
+    .unwrap();
+    let (address, server) = hello_without_renegotiation_info();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tokbind"))
+        .args(["get", "-k", "--tls1.2", "--connect", &address.to_string(), "https://localhost/"])
+        .env("OPENSSL_CONF", &configuration)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("unsafe legacy renegotiation disabled"), "{stderr}");
+    server.join().unwrap();
 }
 
 #[test]

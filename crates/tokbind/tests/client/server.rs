@@ -7,16 +7,18 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
-    ExtensionContext, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslRef, SslVerifyMode,
-    SslVersion,
+    ExtensionContext, HandshakeError, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslRef,
+    SslVerifyMode, SslVersion,
 };
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use tokbind::tls::alert_received;
 use token_binding::{
     ClientOffer, Handshake, Negotiated, Preference, ProtocolVersion, Rejection, Verified, negotiate,
 };
@@ -69,6 +71,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub certificate: X509,
     seen: Arc<Mutex<Vec<Seen>>>,
+    alerts: Receiver<Option<u8>>,
 }
 
 impl Server {
@@ -76,20 +79,28 @@ impl Server {
     pub fn start(settings: Settings) -> Self {
         let (certificate, key) = self_signed(&settings.host);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), certificate, seen: Arc::default() };
+        let address = listener.local_addr().unwrap();
+        let (alert, alerts) = mpsc::channel();
+        let server = Self { address, certificate, seen: Arc::default(), alerts };
         let context = server_context(&settings, &server.certificate, &key);
         let seen = Arc::clone(&server.seen);
         let settings = Arc::new(settings);
         thread::spawn(move || {
             for tcp in listener.incoming() {
-                let (context, seen, settings) = (context.clone(), Arc::clone(&seen), Arc::clone(&settings));
+                let (context, alert) = (context.clone(), alert.clone());
+                let (seen, settings) = (Arc::clone(&seen), Arc::clone(&settings));
                 thread::spawn(move || match settings.http2 {
                     true => crate::http2::serve(&context, tcp.unwrap(), &seen),
-                    false => serve(&context, tcp.unwrap(), &settings, &seen),
+                    false => serve(&context, tcp.unwrap(), &settings, &seen, &alert),
                 });
             }
         });
         server
+    }
+
+    /// The alert with which a client ended a handshake, once that has happened.
+    pub fn alert(&self) -> Option<u8> {
+        self.alerts.recv_timeout(Duration::from_secs(10)).unwrap()
     }
 
     /// The requests since the last call.
@@ -178,9 +189,22 @@ fn server_context(settings: &Settings, certificate: &X509, key: &PKey<Private>) 
 }
 
 /// Answers requests without a body until the client closes.
-fn serve(context: &SslContext, tcp: TcpStream, settings: &Settings, seen: &Mutex<Vec<Seen>>) {
+fn serve(
+    context: &SslContext,
+    tcp: TcpStream,
+    settings: &Settings,
+    seen: &Mutex<Vec<Seen>>,
+    alert: &Sender<Option<u8>>,
+) {
     tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let Ok(stream) = Ssl::new(context).unwrap().accept(tcp) else { return };
+    let stream = match Ssl::new(context).unwrap().accept(tcp) {
+        Ok(stream) => stream,
+        Err(HandshakeError::Failure(failed)) => {
+            let _ = alert.send(alert_received(failed.error()));
+            return;
+        }
+        Err(_) => return,
+    };
     let mut stream = BufReader::new(stream);
     loop {
         let mut head = String::new();

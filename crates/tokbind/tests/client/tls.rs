@@ -3,6 +3,8 @@
 use crate::server::{Answer, Server, Settings, self_signed};
 use openssl::ssl::SslVersion;
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread::{self, JoinHandle};
 use tokbind::binding;
 use tokbind::http1::{self, Client};
 use tokbind::tls::{self, Connector, ConnectorBuilder, Error, Identity, Offer, TlsConnection};
@@ -86,6 +88,9 @@ fn a_server_that_breaks_the_rules_is_left_with_an_alert() {
                 Err(Error::ServerFault(fault)) => assert_eq!(fault, expected),
                 other => panic!("{expected:?}: {:?}", other.map(|connection| connection.reply())),
             }
+            // unsupported_extension, or decode_error
+            let alert = if matches!(expected, ServerFault::Malformed(_)) { 50 } else { 110 };
+            assert_eq!(server.alert(), Some(alert), "{expected:?}");
         }
     }
 }
@@ -116,26 +121,52 @@ fn without_extended_master_secret_an_answer_is_a_fault() {
     assert_eq!(connect(&without, &server).ssl().extms_support(), Some(false));
 }
 
+#[test]
+fn an_unasked_answer_is_a_fault() {
+    // An OpenSSL server cannot be made to do that, so this ServerHello is made by hand. See below.
+    let hello =
+        [&[3, 3], [7; 32].as_slice(), &[0, 0xc0, 0x2b, 0, 0, 13, 0xff, 1, 0, 1, 0, 0, 24, 0, 4, 1, 0, 1, 2]];
+    let (address, server) = hello_server(&hello.concat());
+    let connector = Connector::builder().insecure().offer(Offer::None).tls_version(SslVersion::TLS1_2);
+    let refusal = connector.build().unwrap().connect(address, "localhost").err().unwrap();
+    assert!(refusal.to_string().contains("bad extension"), "{refusal}");
+    assert_eq!(server.join().unwrap(), [21, 3, 3, 0, 2, 2, 110]); // fatal, unsupported_extension
+}
+
 /// A ServerHello of TLS 1.2 with extended_master_secret and token_binding, but without renegotiation_info. Every OpenSSL
-/// server sends the latter, so this one is made by hand; the client gets no further than to it.
+/// server sends the latter, so this one is made by hand.
+pub fn hello_without_renegotiation_info() -> (SocketAddr, JoinHandle<Vec<u8>>) {
+    let extensions: &[u8] = &[0, 23, 0, 0, 0, 24, 0, 4, 1, 0, 1, 2];
+    hello_server(&[&[3, 3], [7; 32].as_slice(), &[0, 0xc0, 0x2b, 0, 0, 12], extensions].concat())
+}
+
 #[test]
 fn a_server_without_renegotiation_info_is_left() {
-    let extensions: &[u8] = &[0, 23, 0, 0, 0, 24, 0, 4, 1, 0, 1, 2];
-    let hello = [&[3, 3], [7; 32].as_slice(), &[0, 0xc0, 0x2b, 0, 0, 12], extensions].concat();
-    let length = u8::try_from(hello.len()).unwrap();
-    let record = [&[22, 3, 3, 0, length + 4, 2, 0, 0, length], hello.as_slice()].concat();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = std::thread::spawn(move || {
-        let (mut tcp, _) = listener.accept().unwrap();
-        tcp.read_exact(&mut [0; 5]).unwrap();
-        tcp.write_all(&record).unwrap();
-        let _ = tcp.read_to_end(&mut Vec::new());
-    });
+    let (address, server) = hello_without_renegotiation_info();
     let connector = Connector::builder().insecure().tls_version(SslVersion::TLS1_2).build().unwrap();
     let refusal = connector.connect(address, "localhost").err().unwrap();
     assert!(refusal.to_string().contains("unsafe legacy renegotiation disabled"), "{refusal}");
-    server.join().unwrap();
+    assert_eq!(server.join().unwrap(), [21, 3, 3, 0, 2, 2, 40]); // fatal, handshake_failure
+}
+
+/// A server that says this ServerHello and no more. What the client says to it comes out in the end.
+fn hello_server(hello: &[u8]) -> (SocketAddr, JoinHandle<Vec<u8>>) {
+    let length = u8::try_from(hello.len()).unwrap();
+    let record = [&[22, 3, 3, 0, length + 4, 2, 0, 0, length], hello].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        let mut header = [0; 5];
+        tcp.read_exact(&mut header).unwrap();
+        let length = u16::from_be_bytes([header[3], header[4]]);
+        tcp.read_exact(&mut vec![0; length.into()]).unwrap();
+        tcp.write_all(&record).unwrap();
+        let mut answer = Vec::new();
+        let _ = tcp.read_to_end(&mut answer);
+        answer
+    });
+    (address, server)
 }
 
 #[test]
@@ -177,7 +208,12 @@ fn sessions_are_resumed_and_negotiated_anew() {
         let other = connect(&connector.with_offer(Offer::Preference(other)), &server);
         assert_eq!(other.negotiated().unwrap().key_parameters, Rsa2048Pss);
         // A connector that was not told to resume does not.
-        assert!(!connect(&builder(&server).tls_version(version).build().unwrap(), &server).resumed());
+        let forgetful = builder(&server).tls_version(version).build().unwrap();
+        for _ in 0..2 {
+            let connection = connect(&forgetful, &server);
+            assert!(!connection.resumed());
+            Client::new(connection).get("/", "localhost", &[]).unwrap();
+        }
     }
 }
 
@@ -214,7 +250,7 @@ fn addresses_are_names_too() {
 
 #[test]
 fn a_silent_peer_is_waited_for_only_so_long() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connector = Connector::builder().timeout(std::time::Duration::from_millis(50)).build().unwrap();
     let silence = connector.connect(listener.local_addr().unwrap(), "localhost");
     assert!(matches!(silence, Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut));
