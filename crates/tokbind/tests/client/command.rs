@@ -256,6 +256,16 @@ fn own_vectors_are_judged_as_written() {
     assert!(judged > 100);
 }
 
+#[test]
+fn the_manual_names_every_label() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tokbind.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    for vector in own_vectors() {
+        let label = text(&vector, "outcome");
+        assert!(label == "accept" || manual.contains(&format!("`{label}`")), "{label}");
+    }
+}
+
 /// The published vectors lie beside the project, not in it.
 fn published_vectors() -> Option<Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/specs/vectors.json");
