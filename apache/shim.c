@@ -21,6 +21,30 @@ void tb_log_server(const char *file, int line, int module_index, int level, cons
     ap_log_error_(file, line, module_index, level, 0, s, "%.*s", length, message);
 }
 
+apr_bucket_brigade *tb_brigade_create(request_rec *r)
+{
+    return apr_brigade_create(r->pool, r->connection->bucket_alloc);
+}
+
+void tb_brigade_append_eos(apr_bucket_brigade *brigade)
+{
+    apr_bucket *eos = apr_bucket_eos_create(brigade->bucket_alloc);
+    APR_BRIGADE_INSERT_TAIL(brigade, eos);
+}
+
+int tb_brigade_has_eos(apr_bucket_brigade *brigade)
+{
+    apr_bucket *bucket;
+
+    for (bucket = APR_BRIGADE_FIRST(brigade); bucket != APR_BRIGADE_SENTINEL(brigade);
+         bucket = APR_BUCKET_NEXT(bucket)) {
+        if (APR_BUCKET_IS_EOS(bucket)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void tb_hook_mod_ssl(tb_ssl_init_server *init_server, tb_ssl_pre_handshake *pre_handshake)
 {
     /* Typed assignments: a prototype that differs from mod_ssl's does not compile. */

@@ -9,6 +9,11 @@
 #include <ap_provider.h>
 #include <mod_auth.h>
 #include <util_filter.h>
+#include <util_mutex.h>
+#include <ap_socache.h>
+#include <apr_shm.h>
+#include <apr_buckets.h>
+#include <apr_global_mutex.h>
 #include <apr_tables.h>
 #include <apr_strings.h>
 #include "shim.h"

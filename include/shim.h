@@ -17,6 +17,11 @@ void tb_log_connection(const char *file, int line, int module_index, int level, 
 void tb_log_server(const char *file, int line, int module_index, int level, const server_rec *s,
                    const char *message, int length);
 
+/* Macros of APR's buckets. */
+apr_bucket_brigade *tb_brigade_create(request_rec *r);
+void tb_brigade_append_eos(apr_bucket_brigade *brigade);
+int tb_brigade_has_eos(apr_bucket_brigade *brigade);
+
 /* mod_ssl's optional hooks: typed here, present or not at run time. */
 typedef int tb_ssl_init_server(server_rec *s, apr_pool_t *p, int is_proxy, struct ssl_ctx_st *ctx);
 typedef int tb_ssl_pre_handshake(conn_rec *c, struct ssl_st *ssl, int is_proxy);

@@ -74,7 +74,18 @@ pub(crate) struct TokenBinding {
 /// The client's certificate and its `x5t#S256`.
 pub(crate) struct ClientCertificate {
     pub(crate) x509: X509,
+    /// What the client sent above it, in the order of TLS.
+    pub(crate) chain: Vec<X509>,
     pub(crate) thumbprint: CString,
+    /// Made for the first backend that wants them.
+    pub(crate) fields: OnceLock<ClientCertFields>,
+}
+
+/// The certificate as RFC 9440 puts it into header fields; None where there is none, or it is too large to be sent.
+#[derive(Default)]
+pub(crate) struct ClientCertFields {
+    pub(crate) client_cert: Option<CString>,
+    pub(crate) client_cert_chain: Option<CString>,
 }
 
 /// Messages that were verified under one EKM, so that a message repeated on its connection costs one comparison.

@@ -92,16 +92,31 @@ pub(crate) struct DirConfig {
     pub(crate) pass: Option<Pass>,
     pub(crate) include_referred: Option<bool>,
     pub(crate) oidc_session: Option<bool>,
+    pub(crate) client_cert_forward: Option<Forward>,
+}
+
+/// `ClientCertForward`: what the backend gets of the client's certificate.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Forward {
+    /// Nothing.
+    #[default]
+    Off,
+    /// `Client-Cert`.
+    Cert,
+    /// `Client-Cert` and `Client-Cert-Chain`.
+    Chain,
 }
 
 impl Section for DirConfig {
-    const DEFAULT: Self = Self { pass: None, include_referred: None, oidc_session: None };
+    const DEFAULT: Self =
+        Self { pass: None, include_referred: None, oidc_session: None, client_cert_forward: None };
 
     fn merge(outer: Self, inner: Self) -> Self {
         Self {
             pass: inner.pass.or(outer.pass),
             include_referred: inner.include_referred.or(outer.include_referred),
             oidc_session: inner.oidc_session.or(outer.oidc_session),
+            client_cert_forward: inner.client_cert_forward.or(outer.client_cert_forward),
         }
     }
 }
@@ -126,5 +141,9 @@ impl DirConfig {
 
     pub(crate) fn oidc_session(&self) -> bool {
         self.oidc_session.unwrap_or(false)
+    }
+
+    pub(crate) fn client_cert_forward(&self) -> Forward {
+        self.client_cert_forward.unwrap_or_default()
     }
 }

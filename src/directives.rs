@@ -7,7 +7,7 @@ use token_binding::request::Missing;
 use token_binding::{KeyParameters, Preference};
 
 use crate::command::{Commands, DIRECTORY, END, SERVER, Setting, flag, list, one};
-use crate::config::{DirConfig, ServerConfig};
+use crate::config::{DirConfig, Forward, ServerConfig};
 
 /// `TokenBindingEnabled On|Off`
 fn enabled(config: &mut ServerConfig, on: bool) -> Setting {
@@ -70,6 +70,17 @@ fn oidc_session(config: &mut DirConfig, on: bool) -> Setting {
     Ok(())
 }
 
+/// `ClientCertForward Off|Cert|Chain`
+fn client_cert_forward(config: &mut DirConfig, word: &'static CStr) -> Setting {
+    config.client_cert_forward = Some(match text(word)?.to_ascii_lowercase().as_str() {
+        "off" => Forward::Off,
+        "cert" => Forward::Cert,
+        "chain" => Forward::Chain,
+        _ => return Err(format!("'{}' is none of Off, Cert, Chain", text(word)?)),
+    });
+    Ok(())
+}
+
 /// A variable's name: what shells, CGI and expressions can read.
 fn variable_name(name: &'static CStr) -> Result<&'static CStr, String> {
     let usable = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
@@ -88,7 +99,7 @@ fn wrong(error: impl std::fmt::Display) -> String {
 }
 
 /// The table of directives.
-pub(crate) static COMMANDS: Commands<10> = Commands([
+pub(crate) static COMMANDS: Commands<11> = Commands([
     flag!(c"TokenBindingEnabled", SERVER, enabled, c"On or Off: negotiate and verify Token Binding (default On)"),
     list!(
         c"TokenBindingKeyParameters", SERVER, key_parameters,
@@ -121,6 +132,12 @@ pub(crate) static COMMANDS: Commands<10> = Commands([
     flag!(
         c"TokenBindingOIDCSession", DIRECTORY, oidc_session,
         c"On or Off: bind the server-side sessions of mod_auth_openidc 2.4.17.1 and newer (default Off)"
+    ),
+    one!(
+        c"ClientCertForward",
+        DIRECTORY,
+        client_cert_forward,
+        c"Off, Cert or Chain: the client's certificate for the backend, as RFC 9440 says (default Off)"
     ),
     END,
 ]);

@@ -8,7 +8,8 @@ use crate::connection::Connection;
 use crate::guard::{self, guard, injected};
 use crate::handlers::authorization::Requirement;
 use crate::handlers::{
-    authorization, binding, certificate, oidc_session, pass, referred, start, strip, verification,
+    authorization, binding, certificate, client_cert, oidc_session, pass, referred, start, strip,
+    verification,
 };
 use crate::pool::Pool;
 use crate::request::Request;
@@ -165,6 +166,7 @@ request_hooks! {
     /// Access is granted, and mod_headers has not yet looked.
     fixups: |request| {
         pass::fixups(request);
+        client_cert::headers(request);
         Status::Declined
     };
 }
@@ -175,6 +177,8 @@ pub(crate) unsafe extern "C" fn insert_filter(r: *mut ffi::request_rec) {
         // SAFETY: httpd passes a live request.
         let request = unsafe { Request::from_raw(r) };
         pass::before_handler(request);
+        client_cert::headers(request);
+        client_cert::insert_filter(request);
         referred::insert_filter(request);
     });
 }
@@ -187,22 +191,33 @@ pub(crate) unsafe extern "C" fn insert_error_filter(r: *mut ffi::request_rec) {
     });
 }
 
-/// The filter [`referred::FILTER`]: looks at the response once and steps aside.
-pub(crate) unsafe extern "C" fn referred_filter(
-    filter: *mut ffi::ap_filter_t,
-    brigade: *mut ffi::apr_bucket_brigade,
-) -> ffi::apr_status_t {
-    guard::filter(|| {
-        // SAFETY: httpd passes a live filter of a live request.
-        let (r, next) =
-            unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.r, filter.next));
-        // SAFETY: the filter's request, which is live as long as the filter.
-        referred::respond(unsafe { Request::from_raw(r) });
-        // SAFETY: the filter is in the chain; `next` was read before.
-        unsafe { ffi::ap_remove_output_filter(filter) };
-        // SAFETY: the brigade goes on as it came.
-        unsafe { ffi::ap_pass_brigade(next, brigade) }
-    })
+/// Defines output filters that look at a response when it begins, and step aside.
+macro_rules! response_filters {
+    ($($(#[$doc:meta])* $name:ident: $handler:path;)+) => {$(
+        $(#[$doc])*
+        pub(crate) unsafe extern "C" fn $name(
+            filter: *mut ffi::ap_filter_t,
+            brigade: *mut ffi::apr_bucket_brigade,
+        ) -> ffi::apr_status_t {
+            guard::filter(|| {
+                // SAFETY: httpd passes a live filter of a live request.
+                let (r, next) = unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.r, filter.next));
+                // SAFETY: the filter's request, which is live as long as the filter.
+                $handler(unsafe { Request::from_raw(r) });
+                // SAFETY: the filter is in the chain; `next` was read before.
+                unsafe { ffi::ap_remove_output_filter(filter) };
+                // SAFETY: the brigade goes on as it came.
+                unsafe { ffi::ap_pass_brigade(next, brigade) }
+            })
+        }
+    )+};
+}
+
+response_filters! {
+    /// The filter [`referred::FILTER`].
+    referred_filter: referred::respond;
+    /// The filter [`client_cert::FILTER`].
+    client_cert_filter: client_cert::respond;
 }
 
 /// The filter [`strip::TRAILERS`]: lets the body through and looks at the trailers that came with its end.

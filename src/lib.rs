@@ -150,6 +150,12 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
         ffi::APR_HOOK_LAST
     ));
     register!(ap_register_output_filter(
+        handlers::client_cert::FILTER.as_ptr(),
+        Some(hooks::client_cert_filter),
+        None,
+        ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
+    ));
+    register!(ap_register_output_filter(
         handlers::referred::FILTER.as_ptr(),
         Some(hooks::referred_filter),
         None,

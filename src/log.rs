@@ -12,6 +12,7 @@ use crate::{connection::Connection, ffi, request::Request};
 #[derive(Clone, Copy)]
 pub(crate) enum Level {
     Critical,
+    Error,
     Warning,
     Info,
     Debug,
@@ -21,6 +22,7 @@ impl Level {
     pub(crate) fn number(self) -> c_int {
         match self {
             Self::Critical => ffi::APLOG_CRIT,
+            Self::Error => ffi::APLOG_ERR,
             Self::Warning => ffi::APLOG_WARNING,
             Self::Info => ffi::APLOG_INFO,
             Self::Debug => ffi::APLOG_DEBUG,
@@ -60,7 +62,7 @@ macro_rules! here {
 pub(crate) use {connection, here, request, server};
 
 pub(crate) fn write_request(
-    request: &Request<'_>,
+    request: Request<'_>,
     level: Level,
     file: &CStr,
     line: u32,
@@ -87,7 +89,7 @@ pub(crate) fn write_request(
 }
 
 pub(crate) fn write_connection(
-    connection: &Connection<'_>,
+    connection: Connection<'_>,
     level: Level,
     file: &CStr,
     line: u32,

@@ -21,6 +21,10 @@ impl<'p> Pool<'p> {
         Self { raw: unsafe { NonNull::new_unchecked(raw) }, lives: PhantomData }
     }
 
+    pub(crate) fn as_ptr(self) -> *mut ffi::apr_pool_t {
+        self.raw.as_ptr()
+    }
+
     /// Moves `value` to where the pool keeps it; it is dropped when the pool is cleared.
     pub(crate) fn place<T: 'p>(self, value: T) -> &'p mut T {
         let boxed = Box::into_raw(Box::new(value));

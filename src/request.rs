@@ -115,6 +115,13 @@ impl<'r> Request<'r> {
         unsafe { slot::set(self.fields().request_config, state) };
     }
 
+    /// `LimitRequestFieldSize` of the server, in octets.
+    pub(crate) fn field_size_limit(&self) -> usize {
+        // SAFETY: a request always has a server.
+        let server = unsafe { &*self.fields().server };
+        usize::try_from(server.limit_req_fieldsize).unwrap_or(0)
+    }
+
     /// The protocol is HTTP/2: httpd gives each stream a connection of its own beneath the real one.
     pub(crate) fn is_http2(&self) -> bool {
         self.connection().is_secondary()
@@ -131,6 +138,18 @@ impl<'r> Request<'r> {
                 self.fields().connection,
             );
         }
+    }
+
+    /// Puts an input filter with a context of its own between the handler and the body.
+    pub(crate) fn add_input_filter_with<T>(&self, name: &'static CStr, context: &'r T) {
+        let context = std::ptr::from_ref(context).cast_mut().cast();
+        // SAFETY: registered by register_hooks under this name; the context lives as long as the request.
+        unsafe { ffi::ap_add_input_filter(name.as_ptr(), context, self.as_ptr(), self.fields().connection) };
+    }
+
+    /// The filters through which the body is read.
+    pub(crate) fn input_filters(&self) -> *mut ffi::ap_filter_t {
+        self.fields().input_filters
     }
 
     /// Puts an output filter between the handler and the client.

@@ -73,6 +73,15 @@ impl<'c> Ssl<'c> {
         self.get().peer_certificate()
     }
 
+    /// What the client sent above its own certificate. A resumed session does not have it.
+    pub(crate) fn peer_chain(&self) -> Vec<X509> {
+        // OpenSSL leaves the client's own certificate out of the chain that a server sees.
+        self.get()
+            .peer_cert_chain()
+            .map(|chain| chain.iter().map(ToOwned::to_owned).collect())
+            .unwrap_or_default()
+    }
+
     /// Remembers the connection for the extension's callbacks, which get the `SSL` alone.
     pub(crate) fn attach(&self, tls: &'c TlsConnection<'c>) -> bool {
         let Some(index) = ex_data_index() else { return false };

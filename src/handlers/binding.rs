@@ -1,5 +1,7 @@
 //! After a handshake: takes what it proved, once, on the connection's own thread.
 
+use std::sync::OnceLock;
+
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 use token_binding::context::TokenBindingContext;
@@ -18,7 +20,7 @@ pub(crate) fn watch(connection: Connection<'_>, ssl: Ssl<'_>) {
         connection.set_tls(tls);
     } else {
         log::connection!(
-            &connection,
+            connection,
             Warning,
             "connection: no room in OpenSSL's SSL object, Token Binding is not offered"
         );
@@ -49,7 +51,7 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
     let binding = Binding {
         client_random,
         token_binding: token_binding(connection, tls, client_random),
-        certificate: certificate.and_then(|x509| client_certificate(connection, x509)),
+        certificate: certificate.and_then(|x509| client_certificate(connection, x509, tls.ssl.peer_chain())),
     };
     tls.bind(connection.pool().place(binding));
     tls.binding()
@@ -81,7 +83,7 @@ fn token_binding(
     // RFC 8471 §3.3: the exporter without a context.
     if let Err(error) = tls.ssl.export_keying_material(&mut octets, EXPORTER_LABEL) {
         log::connection!(
-            &connection,
+            connection,
             Warning,
             "connection: OpenSSL cannot export keying material, so nothing is bound: {error}"
         );
@@ -89,7 +91,7 @@ fn token_binding(
     }
     let ekm = Ekm::new(octets);
     log::connection!(
-        &connection,
+        connection,
         Debug,
         "connection: Token Binding {}.{} negotiated, {}",
         negotiated.version.major,
@@ -101,12 +103,15 @@ fn token_binding(
 }
 
 /// RFC 8705 §3.1: SHA-256 over the DER certificate, base64url without padding.
-fn client_certificate(connection: Connection<'_>, x509: X509) -> Option<ClientCertificate> {
+fn client_certificate(connection: Connection<'_>, x509: X509, chain: Vec<X509>) -> Option<ClientCertificate> {
     match x509.digest(MessageDigest::sha256()) {
-        Ok(digest) => Some(ClientCertificate { thumbprint: c_string(base64url::encode(&digest)), x509 }),
+        Ok(digest) => {
+            let thumbprint = c_string(base64url::encode(&digest));
+            Some(ClientCertificate { x509, chain, thumbprint, fields: OnceLock::new() })
+        }
         Err(error) => {
             log::connection!(
-                &connection,
+                connection,
                 Warning,
                 "connection: OpenSSL cannot hash the client certificate: {error}"
             );

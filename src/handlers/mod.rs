@@ -3,6 +3,7 @@
 pub(crate) mod authorization;
 pub(crate) mod binding;
 pub(crate) mod certificate;
+pub(crate) mod client_cert;
 pub(crate) mod negotiation;
 pub(crate) mod oidc_session;
 pub(crate) mod pass;

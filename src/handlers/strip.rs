@@ -58,7 +58,7 @@ pub(crate) fn trailers(request: Request<'_>) {
         hostile = true;
     }
     if hostile {
-        log::request!(&request, Info, "request: trailers that only this server may set were removed");
+        log::request!(request, Info, "request: trailers that only this server may set were removed");
         while remove_one(request, request.headers_in()) {}
         if let Some(state) = state::of(request) {
             pass::on(request, state);
@@ -72,7 +72,7 @@ fn remove_one(request: Request<'_>, table: Table<'_>) -> bool {
     let Some(name) = table.entries().iter().filter_map(interesting).find(is_reserved) else { return false };
     if reserved::classify(name.to_bytes()) == Field::Reserved {
         log::request!(
-            &request,
+            request,
             Debug,
             "request: header {} removed: only this server may set it",
             name.to_string_lossy().escape_default()

@@ -53,7 +53,7 @@ fn judge<'r>(
         (Step::Unbound(status), ..) => (unbound(status), HttpStatus::Declined),
         (Step::Refuse(status), ..) => {
             log::request!(
-                &request,
+                request,
                 Info,
                 "request refused: Token Binding was negotiated, but there is no Sec-Token-Binding"
             );
@@ -75,7 +75,7 @@ fn verified<'r>(
             (RequestState { verified, ..unbound(Status::Verified) }, HttpStatus::Declined)
         }
         Err(rejection) => {
-            log::request!(&request, Info, "request refused: Sec-Token-Binding: {rejection}");
+            log::request!(request, Info, "request refused: Sec-Token-Binding: {rejection}");
             // RFC 8473 §2: 400 to a request with an invalid binding.
             (unbound(Status::Invalid), HttpStatus::BadRequest)
         }

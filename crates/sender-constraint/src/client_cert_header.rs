@@ -3,11 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The header that carries the client's certificate.
-pub const CLIENT_CERT: &str = "Client-Cert";
-/// The header that carries the certificates above it.
-pub const CLIENT_CERT_CHAIN: &str = "Client-Cert-Chain";
-
 /// The value of `Client-Cert`: the DER certificate as a Structured Field byte sequence (RFC 9440 §2.2).
 #[must_use]
 pub fn client_cert(der: &[u8]) -> String {

@@ -18,6 +18,10 @@ pub const CONTEXT: &CStr = c"Token-Binding-Context";
 pub const SEC_CONTEXT: &CStr = c"Sec-Token-Binding-Context";
 /// Header field of the message itself. RFC 8473 §2.
 pub const MESSAGE: &CStr = c"Sec-Token-Binding";
+/// Header field: the client's certificate. RFC 9440 §2.2.
+pub const CLIENT_CERT: &CStr = c"Client-Cert";
+/// Header field: the certificates above it. RFC 9440 §2.3.
+pub const CLIENT_CERT_CHAIN: &CStr = c"Client-Cert-Chain";
 /// Variable: `x5t#S256` of the client certificate, the name that mod_auth_openidc reads.
 pub const FINGERPRINT: &CStr = c"TB_SSL_CLIENT_CERT_FINGERPRINT";
 
@@ -123,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_the_server_sets_is_reserved() {
-        for name in [PROVIDED, REFERRED, OTHER, CONTEXT, SEC_CONTEXT, FINGERPRINT] {
+        for name in [PROVIDED, REFERRED, OTHER, CONTEXT, SEC_CONTEXT, FINGERPRINT, CLIENT_CERT, CLIENT_CERT_CHAIN] {
             assert_eq!(classify(name.to_bytes()), Field::Reserved, "{name:?}");
         }
         assert_eq!(classify(MESSAGE.to_bytes()), Field::Message);

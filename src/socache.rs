@@ -1,0 +1,208 @@
+//! httpd's shared object caches: mod_socache_shmcb, _memcache, _dbm and their like.
+
+use std::ffi::{CStr, CString};
+use std::ptr::{null, null_mut};
+
+use crate::ffi;
+use crate::pool::Pool;
+
+/// A cache of one of httpd's providers. Lives as long as the configuration.
+pub(crate) struct Socache {
+    provider: &'static ffi::ap_socache_provider_t,
+    instance: *mut ffi::ap_socache_instance_t,
+    /// For providers that cannot be used by several threads or processes at one time.
+    mutex: *mut ffi::apr_global_mutex_t,
+    server: *mut ffi::server_rec,
+}
+
+// SAFETY: providers are used under the mutex, or say that they need none.
+unsafe impl Sync for Socache {}
+// SAFETY: as above.
+unsafe impl Send for Socache {}
+
+/// The name of the mutex for httpd's `Mutex` directive.
+pub(crate) const MUTEX: &CStr = c"token-binding-cache";
+/// The largest value that is read back, in octets.
+const LARGEST: usize = 32 * 1024;
+
+impl Socache {
+    /// Prepares a cache of the provider `name` with its own configuration string. The error says what to do.
+    ///
+    /// # Safety
+    /// Called while the configuration is read; both pools are live, and `pool` is the configuration's.
+    pub(crate) unsafe fn create(
+        name: &CStr,
+        argument: Option<&CStr>,
+        temporary: *mut ffi::apr_pool_t,
+        pool: *mut ffi::apr_pool_t,
+    ) -> Result<Self, String> {
+        // SAFETY: looks a provider up by group, name and version.
+        let provider = unsafe {
+            ffi::ap_lookup_provider(
+                ffi::AP_SOCACHE_PROVIDER_GROUP.as_ptr(),
+                name.as_ptr(),
+                ffi::AP_SOCACHE_PROVIDER_VERSION.as_ptr(),
+            )
+        };
+        let name = name.to_string_lossy();
+        // SAFETY: providers of this group and version are of this type, and stay while their module is loaded.
+        let Some(provider) = (unsafe { provider.cast::<ffi::ap_socache_provider_t>().as_ref() }) else {
+            return Err(format!(
+                "the cache needs mod_socache_{name}: LoadModule socache_{name}_module before this line (Debian: a2enmod socache_{name})"
+            ));
+        };
+        let mut instance = null_mut();
+        let create = provider.create.ok_or("the cache's provider is incomplete")?;
+        // SAFETY: as the provider's contract says.
+        let complaint =
+            unsafe { create(&raw mut instance, argument.map_or(null(), CStr::as_ptr), temporary, pool) };
+        // SAFETY: null or a C string of one of the pools.
+        match unsafe { crate::request::c_str(complaint) } {
+            Some(complaint) => Err(complaint.to_string_lossy().into_owned()),
+            None => Ok(Self { provider, instance, mutex: null_mut(), server: null_mut() }),
+        }
+    }
+
+    /// Starts the cache, in the parent. The error says what failed.
+    ///
+    /// # Safety
+    /// Called once from post_config, with its server and its configuration pool.
+    pub(crate) unsafe fn start(
+        &mut self,
+        server: *mut ffi::server_rec,
+        pool: *mut ffi::apr_pool_t,
+        average_size: u32,
+        lifetime: i64,
+    ) -> Result<(), String> {
+        self.server = server;
+        if self.needs_mutex() {
+            // SAFETY: in post_config; the mutex lives in the configuration's pool.
+            let status = unsafe {
+                ffi::ap_global_mutex_create(&raw mut self.mutex, null_mut(), MUTEX.as_ptr(), null(), server, pool, 0)
+            };
+            if status != ffi::APR_SUCCESS {
+                return Err(format!("the mutex of the token cache cannot be created (APR status {status})"));
+            }
+        }
+        let mut hints = ffi::ap_socache_hints {
+            avg_id_len: 32,
+            avg_obj_size: average_size,
+            expiry_interval: lifetime.saturating_mul(1_000_000),
+        };
+        let init = self.provider.init.ok_or("the cache's provider is incomplete")?;
+        // SAFETY: as the provider's contract says; the name is at most 16 characters.
+        let status = unsafe { init(self.instance, c"tokbind-verdicts".as_ptr(), &raw mut hints, server, pool) };
+        if status != ffi::APR_SUCCESS {
+            return Err(format!("the token cache cannot be started (APR status {status}); see the lines above"));
+        }
+        Ok(())
+    }
+
+    /// In a child, after the fork.
+    ///
+    /// # Safety
+    /// Called once from child_init with the child's pool.
+    pub(crate) unsafe fn child_init(&mut self, pool: *mut ffi::apr_pool_t) -> Result<(), String> {
+        if self.mutex.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the mutex was made by the parent.
+        let file = unsafe { ffi::apr_global_mutex_lockfile(self.mutex) };
+        // SAFETY: as above.
+        let status = unsafe { ffi::apr_global_mutex_child_init(&raw mut self.mutex, file, pool) };
+        (status == ffi::APR_SUCCESS)
+            .then_some(())
+            .ok_or_else(|| format!("the mutex of the token cache cannot be opened (APR status {status})"))
+    }
+
+    /// The value under `id`, if there is one.
+    pub(crate) fn get(&self, id: &[u8; 32], pool: Pool<'_>) -> Option<Vec<u8>> {
+        let retrieve = self.provider.retrieve?;
+        let mut value = vec![0_u8; LARGEST];
+        let mut length = u32::try_from(value.len()).ok()?;
+        let _locked = self.lock()?;
+        // SAFETY: as the provider's contract says.
+        let status = unsafe {
+            retrieve(
+                self.instance,
+                self.server,
+                id.as_ptr(),
+                32,
+                value.as_mut_ptr(),
+                &raw mut length,
+                pool.as_ptr(),
+            )
+        };
+        if status != ffi::APR_SUCCESS {
+            return None;
+        }
+        value.truncate(usize::try_from(length).ok()?);
+        Some(value)
+    }
+
+    /// Keeps `value` under `id` for so many seconds. A cache that is full or away is no fault: the value is made again.
+    pub(crate) fn set(&self, id: &[u8; 32], value: &mut [u8], seconds: u64, pool: Pool<'_>) {
+        let (Some(store), Ok(length)) = (self.provider.store, u32::try_from(value.len())) else { return };
+        if value.len() > LARGEST {
+            return;
+        }
+        let lifetime = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+        // SAFETY: reads the clock.
+        let expiry = unsafe { ffi::apr_time_now() }.saturating_add(lifetime);
+        let Some(_locked) = self.lock() else { return };
+        // SAFETY: as the provider's contract says.
+        unsafe {
+            store(
+                self.instance,
+                self.server,
+                id.as_ptr(),
+                32,
+                expiry,
+                value.as_mut_ptr(),
+                length,
+                pool.as_ptr(),
+            );
+        }
+    }
+
+    fn needs_mutex(&self) -> bool {
+        self.provider.flags & ffi::AP_SOCACHE_FLAG_NOTMPSAFE.cast_unsigned() != 0
+    }
+
+    /// The lock, where one is needed; None where it cannot be had.
+    fn lock(&self) -> Option<Locked> {
+        if self.mutex.is_null() {
+            return (!self.needs_mutex()).then_some(Locked(null_mut()));
+        }
+        // SAFETY: made by `start`. Held by us alone until dropped; the system releases it when its holder dies.
+        let status = unsafe { ffi::apr_global_mutex_lock(self.mutex) };
+        (status == ffi::APR_SUCCESS).then_some(Locked(self.mutex))
+    }
+}
+
+impl Drop for Socache {
+    fn drop(&mut self) {
+        // Providers that were started are destroyed with their pool's own resources; those that were not have none.
+        if let (Some(destroy), false) = (self.provider.destroy, self.server.is_null()) {
+            // SAFETY: started, and not used after this.
+            unsafe { destroy(self.instance, self.server) };
+        }
+    }
+}
+
+/// Held while a provider is at work.
+struct Locked(*mut ffi::apr_global_mutex_t);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: locked by `lock`.
+            unsafe { ffi::apr_global_mutex_unlock(self.0) };
+        }
+    }
+}
+
+/// A provider's configuration string.
+pub(crate) fn argument(text: String) -> CString {
+    crate::pool::c_string(text)
+}
