@@ -26,6 +26,27 @@ impl Mode {
             _ => default,
         }
     }
+
+    /// How the issuer that metadata names is to be checked: it must be there unless the options say otherwise.
+    #[must_use]
+    pub fn of_discovered_issuer(options: &Options) -> Self {
+        Self::of(options, "verify.iss", Self::Required)
+    }
+
+    /// Compares the issuer (RFC 9068 §4: "MUST exactly match").
+    ///
+    /// # Errors
+    ///
+    /// It is missing though required, not a string, or another one.
+    pub fn check_issuer(self, claims: &Object, expected: &str) -> Result<(), TokenFault> {
+        match (self, claims.get("iss")) {
+            (Self::Skip, _) | (Self::Optional, None) => Ok(()),
+            (Self::Required, None) => Err(TokenFault::Missing("iss")),
+            (_, Some(Value::String(issuer))) if issuer == expected => Ok(()),
+            (_, Some(Value::String(_))) => Err(TokenFault::Issuer),
+            (_, Some(_)) => Err(TokenFault::IllTyped("iss")),
+        }
+    }
 }
 
 /// The rules of one verifier. Times are seconds since 1970 (RFC 7519 §2, NumericDate).
@@ -51,11 +72,13 @@ pub struct ClaimRules {
     pub iat_slack_after: i64,
 }
 
-/// Where a verifier's claims come from, which decides a default.
+/// Where a verifier's claims come from, which decides the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A JWT: it must say when it expires.
     Jwt,
+    /// A JWT whose issuer the metadata of the authorization server names.
+    Metadata,
     /// RFC 7662 §2.2: `exp` is optional, since the authorization server is asked again.
     Introspection,
 }
@@ -67,10 +90,13 @@ impl ClaimRules {
     ///
     /// A claim that is to be compared with nothing, or a value that is given and not to be compared.
     pub fn from_options(options: &Options, origin: Origin) -> Result<Self, OptionError> {
-        let exp = if origin == Origin::Jwt { Mode::Required } else { Mode::Optional };
+        let exp = if origin == Origin::Introspection { Mode::Optional } else { Mode::Required };
         let seconds = |name| options.number(name).and_then(|seconds| i64::try_from(seconds).ok());
         Ok(Self {
-            issuer: expected(options, "iss", "verify.iss")?,
+            issuer: match origin {
+                Origin::Metadata if options.text("iss").is_none() => None,
+                _ => expected(options, "iss", "verify.iss")?,
+            },
             audience: expected(options, "aud", "verify.aud")?,
             exp: Mode::of(options, "verify.exp", exp),
             nbf: Mode::of(options, "verify.nbf", Mode::Optional),
@@ -80,6 +106,26 @@ impl ClaimRules {
             iat_slack_before: seconds("verify.iat.slack_before"),
             iat_slack_after: seconds("verify.iat.slack_after").unwrap_or(10),
         })
+    }
+
+    /// The rules of options whose `aud` is not that of tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::from_options`].
+    pub fn without_audience(options: &Options, origin: Origin) -> Result<Self, OptionError> {
+        if options.word("verify.aud").is_some() {
+            return Err(OptionError::Combination(
+                "aud is the audience of this server's assertions here: give that as introspect.aud".into(),
+            ));
+        }
+        Ok(Self { audience: None, ..Self::from_options(options, origin)? })
+    }
+
+    /// The same rules for answers to introspection, which need not say when they expire.
+    #[must_use]
+    pub fn for_introspection(self, options: &Options) -> Self {
+        Self { exp: Mode::of(options, "verify.exp", Mode::Optional), ..self }
     }
 
     /// Checks claims, and says until when they are good: `exp` without leeway, if it is looked at.
@@ -114,14 +160,9 @@ impl ClaimRules {
     ///
     /// It is missing though required, not a string, or another one.
     pub fn check_issuer(&self, claims: &Object) -> Result<(), TokenFault> {
-        let Some((expected, mode)) = &self.issuer else { return Ok(()) };
-        match claims.get("iss") {
-            None if *mode == Mode::Required => Err(TokenFault::Missing("iss")),
+        match &self.issuer {
             None => Ok(()),
-            // RFC 9068 §4: "MUST exactly match"
-            Some(Value::String(issuer)) if issuer == expected => Ok(()),
-            Some(Value::String(_)) => Err(TokenFault::Issuer),
-            Some(_) => Err(TokenFault::IllTyped("iss")),
+            Some((expected, mode)) => mode.check_issuer(claims, expected),
         }
     }
 

@@ -83,6 +83,9 @@ pub enum Outage {
     /// Another request is fetching at this moment, or the last fetch failed and it is too early for the next.
     #[error("keys are not there yet")]
     Pending,
+    /// No verifier applies to this part of the site.
+    #[error("no OAuth2TokenVerify applies here")]
+    NoVerifier,
     /// OpenSSL failed, as when it has no random numbers.
     #[error("cryptography failed")]
     Crypto,

@@ -3,6 +3,7 @@
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use crate::cnf::BoundBy;
 use crate::json::Object;
 
 /// A requirement that cannot be understood.
@@ -14,6 +15,9 @@ pub enum RequirementError {
     /// Neither `:` nor `~`.
     #[error("\"{0}\": write name:value, name~regex or a.b:value")]
     NoOperator(String),
+    /// Not a way in which tokens are bound.
+    #[error("\"{0}\": Require sender-constrained takes mtls and token-binding")]
+    Binding(String),
     /// The regex is not one. There are no look-around and no back-references: matching takes linear time.
     #[error("\"{spec}\": {reason}")]
     Regex {
@@ -52,6 +56,39 @@ impl ClaimRequirement {
     pub fn scope(&self) -> Option<String> {
         let scopes: Vec<_> = self.specs.iter().filter_map(ClaimSpec::scope).collect();
         if scopes.is_empty() { None } else { Some(scopes.join(" ")) }
+    }
+}
+
+/// `Require sender-constrained [mtls] [token-binding]`: the token was bound by one of these, and the proof held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderConstrained {
+    certificate: bool,
+    token_binding: bool,
+}
+
+impl SenderConstrained {
+    /// Reads the arguments; none means that any binding will do.
+    ///
+    /// # Errors
+    ///
+    /// The first word that is neither `mtls` nor `token-binding`.
+    pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, RequirementError> {
+        let mut wanted = Self { certificate: false, token_binding: false };
+        for word in words {
+            match word.to_ascii_lowercase().as_str() {
+                "mtls" => wanted.certificate = true,
+                "token-binding" => wanted.token_binding = true,
+                _ => return Err(RequirementError::Binding(word.to_owned())),
+            }
+        }
+        let any = !wanted.certificate && !wanted.token_binding;
+        Ok(Self { certificate: wanted.certificate || any, token_binding: wanted.token_binding || any })
+    }
+
+    /// Whether the bindings that were proven are as required.
+    #[must_use]
+    pub const fn holds(self, bound: BoundBy) -> bool {
+        self.certificate && bound.certificate || self.token_binding && bound.token_binding
     }
 }
 
@@ -261,6 +298,20 @@ mod tests {
         for spec in ["", "role", ":x", "~x"] {
             assert!(ClaimRequirement::parse([spec]).is_err(), "{spec}");
         }
+    }
+
+    #[test]
+    fn sender_constrained() {
+        let bound = |certificate, token_binding| BoundBy { certificate, token_binding };
+        let any = SenderConstrained::parse([]).unwrap();
+        assert!(
+            any.holds(bound(true, false)) && any.holds(bound(false, true)) && !any.holds(bound(false, false))
+        );
+        let mtls = SenderConstrained::parse(["mtls"]).unwrap();
+        assert!(mtls.holds(bound(true, false)) && !mtls.holds(bound(false, true)));
+        let either = SenderConstrained::parse(["token-binding", "MTLS"]).unwrap();
+        assert_eq!(either, any);
+        assert!(SenderConstrained::parse(["dpop"]).is_err());
     }
 
     proptest! {

@@ -1,0 +1,283 @@
+//! A document that is fetched now and then: a key set, metadata. Who fetches it when, and what serves meanwhile.
+//!
+//! Fetching itself is not done here; a [`Permit`] says that the holder, and nobody else, is to do it. There is no thread:
+//! whoever finds that it is time fetches, everybody else goes on with what is there.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A document is fresh for at least this long, whatever its Cache-Control says: no server can make us ask all the time.
+pub const FRESH_LEAST: Duration = Duration::from_secs(30);
+/// Between two fetches that an unknown key causes lies at least this long.
+pub const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
+/// A failed fetch is tried again after at most this long.
+pub const RETRY_MOST: Duration = Duration::from_secs(30);
+/// A document that cannot be renewed serves this long after it ceased to be fresh. Somebody who can keep us from the
+/// authorization server must not keep a revoked key alive for ever.
+pub const STALE_MOST: Duration = Duration::from_secs(24 * 3600);
+
+/// One document, shared by all threads of a process.
+pub struct Refreshed<T> {
+    state: Mutex<State<T>>,
+    fresh_most: Duration,
+}
+
+struct State<T> {
+    held: Option<Held<T>>,
+    fetching: bool,
+    last_fetch: Option<Instant>,
+    /// Fetches in a row that failed.
+    failures: u32,
+}
+
+struct Held<T> {
+    document: Arc<T>,
+    fresh_until: Instant,
+}
+
+/// What there is, and whether the asker is to fetch.
+pub enum Lookup<'r, T> {
+    /// Use this.
+    Held(Arc<T>),
+    /// Use this, and fetch a newer one.
+    Stale(Arc<T>, Permit<'r, T>),
+    /// There is nothing: fetch it.
+    Nothing(Permit<'r, T>),
+    /// There is nothing, and somebody else is fetching or it is too early for another try.
+    Pending,
+}
+
+impl<T> Refreshed<T> {
+    /// Nothing yet. A document without Cache-Control will be fresh for `fresh_most`, and none longer.
+    #[must_use]
+    pub fn new(fresh_most: Duration) -> Self {
+        let state = State { held: None, fetching: false, last_fetch: None, failures: 0 };
+        Self { state: Mutex::new(state), fresh_most: fresh_most.max(FRESH_LEAST) }
+    }
+
+    /// What there is at this time.
+    pub fn look(&self, now: Instant) -> Lookup<'_, T> {
+        let mut state = self.lock();
+        let usable = state.held.as_ref().filter(|held| now < held.fresh_until + STALE_MOST);
+        match usable.map(|held| (Arc::clone(&held.document), now < held.fresh_until)) {
+            Some((document, true)) => Lookup::Held(document),
+            Some((document, false)) => match self.permit(&mut state, now, Duration::ZERO) {
+                Some(permit) => Lookup::Stale(document, permit),
+                None => Lookup::Held(document),
+            },
+            None => self.permit(&mut state, now, Duration::ZERO).map_or(Lookup::Pending, Lookup::Nothing),
+        }
+    }
+
+    /// Asks for a fetch because a token names a key that the document does not have.
+    pub fn look_again(&self, now: Instant) -> Option<Permit<'_, T>> {
+        self.permit(&mut self.lock(), now, UNKNOWN_KEY_INTERVAL)
+    }
+
+    /// Whether the last fetch failed: then an unknown key says nothing about the token.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.lock().failures > 0
+    }
+
+    fn permit(&self, state: &mut State<T>, now: Instant, interval: Duration) -> Option<Permit<'_, T>> {
+        let pause = if state.failures == 0 { interval } else { interval.max(retry_after(state.failures)) };
+        let too_early = state.last_fetch.is_some_and(|last| now < last + pause);
+        if state.fetching || too_early {
+            return None;
+        }
+        state.fetching = true;
+        state.last_fetch = Some(now);
+        Some(Permit { of: self, done: false })
+    }
+
+    fn finish(&self, result: Option<(Arc<T>, Option<Duration>)>, now: Instant) {
+        let mut state = self.lock();
+        state.fetching = false;
+        state.last_fetch = Some(now);
+        match result {
+            Some((document, max_age)) => {
+                let fresh = max_age.unwrap_or(self.fresh_most).clamp(FRESH_LEAST, self.fresh_most);
+                state.held = Some(Held { document, fresh_until: now + fresh });
+                state.failures = 0;
+            }
+            None => state.failures = state.failures.saturating_add(1),
+        }
+    }
+
+    /// The state is consistent between any two statements here, so a panic elsewhere spoils nothing.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// 1, 2, 4, ... seconds, [`RETRY_MOST`] at last.
+fn retry_after(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(RETRY_MOST)
+}
+
+/// The right and the duty to fetch. Dropped without a document, it counts as a failure, so that a panic blocks nobody.
+pub struct Permit<'r, T> {
+    of: &'r Refreshed<T>,
+    done: bool,
+}
+
+impl<T> Permit<'_, T> {
+    /// The document came, with the `max-age` of its Cache-Control.
+    pub fn fetched(mut self, document: T, max_age: Option<Duration>, now: Instant) -> Arc<T> {
+        let document = Arc::new(document);
+        self.of.finish(Some((Arc::clone(&document), max_age)), now);
+        self.done = true;
+        document
+    }
+
+    /// It did not.
+    pub fn failed(mut self, now: Instant) {
+        self.of.finish(None, now);
+        self.done = true;
+    }
+}
+
+impl<T> Drop for Permit<'_, T> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.of.finish(None, Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn filled(now: Instant, max_age: Option<Duration>) -> Refreshed<u32> {
+        let document = Refreshed::new(seconds(3600));
+        let Lookup::Nothing(permit) = document.look(now) else { panic!() };
+        permit.fetched(1, max_age, now);
+        document
+    }
+
+    fn held(document: &Refreshed<u32>, now: Instant) -> Option<u32> {
+        match document.look(now) {
+            Lookup::Held(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_one_fetches() {
+        let (document, now) = (Refreshed::<u32>::new(seconds(3600)), Instant::now());
+        let Lookup::Nothing(permit) = document.look(now) else { panic!() };
+        for _ in 0..10 {
+            assert!(matches!(document.look(now), Lookup::Pending));
+        }
+        permit.fetched(7, None, now);
+        assert_eq!(held(&document, now + seconds(3599)), Some(7));
+    }
+
+    #[test]
+    fn stale_documents_serve_while_one_fetches() {
+        let start = Instant::now();
+        let document = filled(start, None);
+        let later = start + seconds(3600);
+        let Lookup::Stale(value, permit) = document.look(later) else { panic!() };
+        assert_eq!((*value, held(&document, later)), (1, Some(1)));
+        permit.failed(later);
+        assert_eq!(held(&document, later), Some(1), "and after it failed");
+        let Lookup::Stale(_, permit) = document.look(later + seconds(1)) else { panic!() };
+        permit.fetched(2, None, later + seconds(1));
+        assert_eq!(held(&document, later + seconds(2)), Some(2));
+    }
+
+    #[test]
+    fn stale_documents_do_not_serve_for_ever() {
+        let start = Instant::now();
+        let document = filled(start, None);
+        let end = start + seconds(3600) + STALE_MOST;
+        assert!(matches!(document.look(end - seconds(1)), Lookup::Stale(..)));
+        assert!(matches!(document.look(end + seconds(60)), Lookup::Nothing(_)));
+    }
+
+    #[test]
+    fn cache_control_counts_within_bounds() {
+        let start = Instant::now();
+        for (max_age, fresh) in [(0, 30), (10, 30), (300, 300), (1_000_000, 3600)] {
+            let document = filled(start, Some(seconds(max_age)));
+            assert_eq!(held(&document, start + seconds(fresh - 1)), Some(1), "{max_age}");
+            assert!(matches!(document.look(start + seconds(fresh)), Lookup::Stale(..)), "{max_age}");
+        }
+    }
+
+    #[test]
+    fn failures_are_tried_again_after_at_most_30_seconds() {
+        let document = Refreshed::<u32>::new(seconds(3600));
+        let mut now = Instant::now();
+        let mut pauses = Vec::new();
+        let Lookup::Nothing(mut permit) = document.look(now) else { panic!() };
+        for _ in 0..8 {
+            permit.failed(now);
+            let failed = now;
+            permit = loop {
+                now += Duration::from_millis(500);
+                if let Lookup::Nothing(permit) = document.look(now) {
+                    break permit;
+                }
+            };
+            pauses.push(now.duration_since(failed).as_secs());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert!(document.is_failing());
+    }
+
+    #[test]
+    fn unknown_keys_cause_one_fetch_in_ten_seconds() {
+        let start = Instant::now();
+        let document = filled(start, None);
+        assert!(document.look_again(start + seconds(9)).is_none(), "it was just fetched");
+        let permit = document.look_again(start + seconds(10)).unwrap();
+        assert!(document.look_again(start + seconds(60)).is_none(), "one at a time");
+        permit.fetched(2, None, start + seconds(11));
+        assert!(document.look_again(start + seconds(20)).is_none());
+        assert!(document.look_again(start + seconds(21)).is_some());
+    }
+
+    #[test]
+    fn a_fetcher_that_panics_blocks_nobody() {
+        let document = Arc::new(Refreshed::<u32>::new(seconds(3600)));
+        let other = Arc::clone(&document);
+        let panicked = std::thread::spawn(move || {
+            let _permit = other.look(Instant::now());
+            panic!("while fetching");
+        });
+        assert!(panicked.join().is_err());
+        assert!(document.is_failing());
+        assert!(matches!(document.look(Instant::now() + seconds(2)), Lookup::Nothing(_)));
+    }
+
+    #[test]
+    fn many_threads_one_fetch() {
+        let document = Arc::new(Refreshed::<u32>::new(seconds(3600)));
+        let now = Instant::now();
+        let fetches: usize = (0..8)
+            .map(|_| {
+                let document = Arc::clone(&document);
+                std::thread::spawn(move || match document.look(now) {
+                    Lookup::Nothing(permit) => {
+                        std::thread::sleep(Duration::from_millis(50));
+                        permit.fetched(1, None, now);
+                        1
+                    }
+                    _ => 0,
+                })
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum();
+        assert_eq!(fetches, 1);
+    }
+}
