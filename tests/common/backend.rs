@@ -11,16 +11,19 @@ use openssl::ssl::{SslAcceptor, SslMethod};
 
 use super::certificates::pki;
 
-/// Answers each request with its own head, verbatim, as text/plain. Stops when dropped.
+/// Answers each request with its own head, verbatim, as text/plain; `GET /redirect` with a redirect. Stops when dropped.
 pub struct Backend {
     port: u16,
     record: Arc<Record>,
     acceptor: Option<JoinHandle<()>>,
 }
 
+/// From a request's head to a status (and more fields, if need be), a content type and a body.
+type Answers = Box<dyn Fn(&str) -> (&'static str, &'static str, String) + Send + Sync>;
+
 /// What was received, in the order of arrival.
-#[derive(Default)]
 struct Record {
+    answers: Answers,
     stopped: AtomicBool,
     heads: Mutex<Vec<String>>,
     client_hellos: Mutex<Vec<Vec<u8>>>,
@@ -29,21 +32,33 @@ struct Record {
 impl Backend {
     /// A backend without TLS.
     pub fn http() -> Self {
-        Self::start(None)
+        Self::start(None, Box::new(echo))
     }
 
     /// A backend with TLS and the certificate `server` of the test CA, which records every ClientHello.
     pub fn https() -> Self {
+        Self::answering(echo)
+    }
+
+    /// The same, with answers of its own: from a request's head to a status, a content type and a body.
+    pub fn answering(
+        answers: impl Fn(&str) -> (&'static str, &'static str, String) + Send + Sync + 'static,
+    ) -> Self {
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("a context");
         acceptor.set_certificate(&pki().server.certificate).expect("a certificate");
         acceptor.set_private_key(&pki().server.key).expect("its key");
-        Self::start(Some(acceptor.build()))
+        Self::start(Some(acceptor.build()), Box::new(answers))
     }
 
-    fn start(tls: Option<SslAcceptor>) -> Self {
+    fn start(tls: Option<SslAcceptor>, answers: Answers) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("a bound socket").port();
-        let record = Arc::new(Record::default());
+        let record = Arc::new(Record {
+            answers,
+            stopped: AtomicBool::new(false),
+            heads: Mutex::default(),
+            client_hellos: Mutex::default(),
+        });
         let shared = Arc::clone(&record);
         let acceptor = thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -85,6 +100,16 @@ impl Drop for Backend {
     }
 }
 
+/// The head, with a redirect for the path `/redirect`.
+fn echo(head: &str) -> (&'static str, &'static str, String) {
+    let status = if head.starts_with("GET /redirect ") {
+        "302 Found\r\nLocation: https://elsewhere.test/"
+    } else {
+        "200 OK"
+    };
+    (status, "text/plain", head.to_owned())
+}
+
 fn serve(stream: TcpStream, tls: Option<&SslAcceptor>, record: &Record) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let Some(tls) = tls else { return answer_requests(stream, record) };
@@ -98,11 +123,12 @@ fn answer_requests(stream: impl Read + Write, record: &Record) -> io::Result<()>
     loop {
         let Some(head) = read_head(&mut stream)? else { return Ok(()) };
         skip_body(&mut stream, &head)?;
-        record.heads.lock().unwrap_or_else(PoisonError::into_inner).push(head.clone());
-        let length = head.len();
+        let (status, content_type, body) = (record.answers)(&head);
+        record.heads.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+        let length = body.len();
         write!(
             stream.get_mut(),
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{head}"
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
         )?;
     }
 }

@@ -11,4 +11,5 @@ mod acceptance;
 mod http2;
 mod lifecycle;
 mod negotiation;
+mod openid_connect;
 mod smoke;
