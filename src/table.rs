@@ -47,6 +47,19 @@ impl<'p> Table<'p> {
         }
     }
 
+    /// Removes every name that begins with `prefix` and holds just this value.
+    pub(crate) fn unset_where(self, prefix: &[u8], value: &CStr) {
+        let holds = |entry: &&ffi::apr_table_entry_t| {
+            // SAFETY: keys are C strings of the table's pool, which outlive their entries.
+            let key = unsafe { CStr::from_ptr(entry.key) };
+            key.to_bytes().starts_with(prefix) && self.get(key) == Some(value)
+        };
+        while let Some(entry) = self.entries().iter().find(holds) {
+            // SAFETY: as above.
+            self.unset(unsafe { CStr::from_ptr(entry.key) });
+        }
+    }
+
     /// True where there is nothing in it.
     pub(crate) fn is_empty(self) -> bool {
         self.entries().is_empty()

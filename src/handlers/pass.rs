@@ -67,6 +67,27 @@ fn set_variables<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass) {
     for name in config.context_variables().into_iter().flatten() {
         put(variables, name, pass.variable(Item::Context), Some(&token_binding.context));
     }
+    if request.prev().is_some() || request.main().is_some() {
+        remove_copies(variables, verified, pass);
+    }
+}
+
+/// Another location's values under names of httpd's making: `REDIRECT_...` after an internal redirect, and `HTTP_...`, which
+/// a page with subrequests made of its own headers. What this location withholds is not told that way either.
+fn remove_copies<'r>(variables: Table<'r>, verified: Verified<'r>, pass: Pass) {
+    let message = (reserved::MESSAGE, Item::Context, Some(verified.field));
+    let hash = (HASH, Item::Provided, Some(verified.message.hash.as_c_str()));
+    for (_, item, value) in
+        header_values(verified.message, verified.token_binding).into_iter().chain([message, hash])
+    {
+        let Some(value) = value else { continue };
+        if !pass.variable(item) {
+            variables.unset_where(b"REDIRECT_", value);
+        }
+        if !pass.header(item) {
+            variables.unset_where(b"HTTP_", value);
+        }
+    }
 }
 
 fn put<'r>(variables: Table<'r>, name: &'r CStr, wanted: bool, value: Option<&'r CStr>) {
