@@ -8,8 +8,16 @@
 mod common;
 
 mod acceptance;
+mod authorization;
 mod http2;
+mod include_referred;
 mod lifecycle;
 mod negotiation;
 mod openid_connect;
+mod passing;
+mod proxy;
+mod renegotiation;
+mod resumption;
 mod smoke;
+mod trailers;
+mod vhosts;
