@@ -105,6 +105,7 @@ pub struct Builder {
     mpm: Mpm,
     children: usize,
     position: ModulePosition,
+    module: PathBuf,
     modules: Vec<String>,
     server_lines: String,
     tls_host: Vhost,
@@ -123,6 +124,7 @@ impl Builder {
             mpm: Mpm::Event,
             children: 1,
             position: ModulePosition::AfterSsl,
+            module: module_file(),
             modules: Vec::new(),
             server_lines: String::new(),
             tls_host: Vhost::tls("localhost"),
@@ -149,6 +151,12 @@ impl Builder {
 
     pub fn position(mut self, position: ModulePosition) -> Self {
         self.position = position;
+        self
+    }
+
+    /// Another build of our module.
+    pub fn module(mut self, file: &Path) -> Self {
+        file.clone_into(&mut self.module);
         self
     }
 
@@ -316,7 +324,7 @@ impl Builder {
     fn load_order(&self) -> Vec<(String, PathBuf)> {
         let cgi = if self.mpm == Mpm::Prefork { "cgi" } else { "cgid" };
         let mpm = format!("mpm_{}", self.mpm.name());
-        let ours = ("token_binding".to_owned(), module_file());
+        let ours = ("token_binding".to_owned(), self.module.clone());
         let debian = |name: &str| (name.to_owned(), Path::new(MODULES).join(format!("mod_{name}.so")));
         let mut order = vec![debian(&mpm)];
         if self.position == ModulePosition::BeforeSsl {
