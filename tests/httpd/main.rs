@@ -14,6 +14,7 @@ mod include_referred;
 mod lifecycle;
 mod negotiation;
 mod openid_connect;
+mod openidc;
 mod panics;
 mod passing;
 mod proxy;
