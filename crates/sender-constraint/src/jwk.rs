@@ -103,9 +103,11 @@ impl KeySet {
         })
     }
 
-    #[cfg(test)]
-    pub(crate) fn collect_for_test(keys: impl Iterator<Item = VerificationKey>) -> Self {
-        Self { keys: keys.collect() }
+    /// These keys and one more; the oldest goes when there are too many.
+    #[must_use]
+    pub fn with(&self, key: VerificationKey) -> Self {
+        let superfluous = (self.keys.len() + 1).saturating_sub(MAX_KEYS);
+        Self { keys: self.keys.iter().skip(superfluous).cloned().chain([key]).collect() }
     }
 
     /// What tells this set from any other; for the identity of a verifier.

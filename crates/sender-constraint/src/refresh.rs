@@ -32,6 +32,7 @@ struct State<T> {
 
 struct Held<T> {
     document: Arc<T>,
+    renew_at: Instant,
     fresh_until: Instant,
 }
 
@@ -74,6 +75,23 @@ impl<T> Refreshed<T> {
         self.permit(&mut self.lock(), now, UNKNOWN_KEY_INTERVAL)
     }
 
+    /// Asks for a fetch because there is nothing, or because a fifth of the fresh time is left: for those who have time
+    /// to fetch before a request needs it.
+    pub fn due(&self, now: Instant) -> Option<Permit<'_, T>> {
+        let mut state = self.lock();
+        if state.held.as_ref().is_some_and(|held| now < held.renew_at) {
+            return None;
+        }
+        self.permit(&mut state, now, Duration::ZERO)
+    }
+
+    /// What there is, if it is fresh; nobody is asked to fetch.
+    #[must_use]
+    pub fn peek(&self, now: Instant) -> Option<Arc<T>> {
+        let state = self.lock();
+        state.held.as_ref().filter(|held| now < held.fresh_until).map(|held| Arc::clone(&held.document))
+    }
+
     /// Whether the last fetch failed: then an unknown key says nothing about the token.
     #[must_use]
     pub fn is_failing(&self) -> bool {
@@ -98,7 +116,7 @@ impl<T> Refreshed<T> {
         match result {
             Some((document, max_age)) => {
                 let fresh = max_age.unwrap_or(self.fresh_most).clamp(FRESH_LEAST, self.fresh_most);
-                state.held = Some(Held { document, fresh_until: now + fresh });
+                state.held = Some(Held { document, renew_at: now + fresh / 5 * 4, fresh_until: now + fresh });
                 state.failures = 0;
             }
             None => state.failures = state.failures.saturating_add(1),
@@ -243,6 +261,22 @@ mod tests {
         permit.fetched(2, None, start + seconds(11));
         assert!(document.look_again(start + seconds(20)).is_none());
         assert!(document.look_again(start + seconds(21)).is_some());
+    }
+
+    #[test]
+    fn renewed_before_it_is_stale_by_those_who_have_time() {
+        let start = Instant::now();
+        let document = filled(start, Some(seconds(100)));
+        assert!(document.due(start + seconds(79)).is_none());
+        assert!(
+            document.peek(start + seconds(99)).is_some() && document.peek(start + seconds(100)).is_none()
+        );
+        let permit = document.due(start + seconds(80)).unwrap();
+        assert!(document.due(start + seconds(80)).is_none(), "one at a time");
+        assert_eq!(held(&document, start + seconds(80)), Some(1), "nobody waits");
+        permit.fetched(2, None, start + seconds(81));
+        assert_eq!(held(&document, start + seconds(101)), Some(2));
+        assert!(Refreshed::<u32>::new(seconds(60)).due(start).is_some());
     }
 
     #[test]

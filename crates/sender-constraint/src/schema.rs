@@ -120,31 +120,12 @@ pub const VERIFIER: Group = Group {
     place: "OAuth2TokenVerify, every type",
     prefix: "",
     specs: &[
-        spec(
-            "type",
-            Kind::Words(&["bearer", "mtls", "token-binding"]),
-            "bearer",
-            "the binding this verifier asks for; a token with `cnf` is checked whatever this says",
-        ),
+        spec("type", Kind::Words(&["bearer", "mtls", "token-binding"]), "bearer", "the binding this verifier asks for; a token with `cnf` is checked whatever this says"),
         spec("mtls.policy", POLICY, "required", "with `type=mtls`: whether a token without `cnf` is refused"),
-        spec(
-            "token-binding.policy",
-            POLICY,
-            "required",
-            "with `type=token-binding`: whether a token without `cnf` is refused",
-        ),
+        spec("token-binding.policy", POLICY, "required", "with `type=token-binding`: whether a token without `cnf` is refused"),
         spec("expiry", SECONDS, "300", "how long a verdict is remembered, never past `exp`; 0: not at all"),
-        spec(
-            "verify.cache",
-            Kind::Text,
-            "",
-            "name of the `OAuth2Cache` that shares verdicts between processes; `none`: none. Without it, introspection uses the default cache and JWTs none",
-        ),
-        inert(
-            "mtls.env_var_name",
-            Kind::Any,
-            "the certificate comes from the TLS connection, never from a variable",
-        ),
+        spec("verify.cache", Kind::Text, "", "name of the `OAuth2Cache` that shares verdicts between processes; `none`: none. Without it, introspection uses the default cache and JWTs none"),
+        inert("mtls.env_var_name", Kind::Any, "the certificate comes from the TLS connection, never from a variable"),
         inert("dpop.cache", Kind::Any, NO_DPOP),
         inert("dpop.expiry", Kind::Any, NO_DPOP),
         inert("dpop.iat.verify", Kind::Any, NO_DPOP),
@@ -167,12 +148,7 @@ pub const CLAIM_RULES: Group = Group {
         spec("verify.iat", MODE, "optional", "the `iat` claim"),
         spec("verify.iat.slack_before", SECONDS, "no limit", "how long ago a token may have been issued"),
         spec("verify.iat.slack_after", SECONDS, "10", "how far in the future `iat` may lie"),
-        spec(
-            "verify.leeway",
-            Kind::Number { least: 0, most: 300, unit: "seconds" },
-            "0",
-            "clock difference that is forgiven for `exp` and `nbf`",
-        ),
+        spec("verify.leeway", Kind::Number { least: 0, most: 300, unit: "seconds" }, "0", "clock difference that is forgiven for `exp` and `nbf`"),
     ],
 };
 
@@ -180,19 +156,18 @@ pub const CLAIM_RULES: Group = Group {
 pub const JWT: Group = Group {
     place: "OAuth2TokenVerify, every type but introspect",
     prefix: "",
-    specs: &[spec("verify.typ", MODE, "optional", "the `typ` header; `required`: `at+jwt` (RFC 9068)")],
+    specs: &[
+        spec("verify.typ", MODE, "optional", "the `typ` header; `required`: `at+jwt` (RFC 9068)"),
+    ],
 };
 
 /// The key ID of a key that is given in the configuration.
 pub const KEY_ID: Group = Group {
     place: "OAuth2TokenVerify jwk, pem, pubkey, plain, base64, base64url, hex, eckey_uri",
     prefix: "",
-    specs: &[spec(
-        "kid",
-        Kind::Text,
-        "the key's own",
-        "key ID; a token that names another one is not tried with this key",
-    )],
+    specs: &[
+        spec("kid", Kind::Text, "the key's own", "key ID; a token that names another one is not tried with this key"),
+    ],
 };
 
 macro_rules! endpoint {
@@ -206,18 +181,8 @@ macro_rules! endpoint {
                 spec("ca_file", Kind::Text, "the system's", "PEM file of the certificates to trust instead"),
                 spec("http_timeout", TIMEOUT, "5", "time for the whole exchange"),
                 spec("outgoing_proxy", Kind::Text, "none", "`host:port` of an HTTP proxy"),
-                spec(
-                    "cache",
-                    Kind::Text,
-                    "default",
-                    "name of the `OAuth2Cache` that shares the document; `none`: none",
-                ),
-                spec(
-                    "expiry",
-                    Kind::Number { least: 30, most: YEAR, unit: "seconds" },
-                    "86400",
-                    "how long the document is fresh when it does not say (Cache-Control), and at most",
-                ),
+                spec("cache", Kind::Text, "default", "name of the `OAuth2Cache` that shares the document; `none`: none"),
+                spec("expiry", Kind::Number { least: 30, most: YEAR, unit: "seconds" }, "86400", "how long the document is fresh when it does not say (Cache-Control), and at most"),
                 inert("auth", Kind::Any, ONLY_INTROSPECTION),
                 inert("http_retries", Kind::Any, NO_RETRY),
                 inert("http_retry_interval", Kind::Any, NO_RETRY),
@@ -240,26 +205,8 @@ pub const INTROSPECT: Group = Group {
         spec("ca_file", Kind::Text, "the system's", "PEM file of the certificates to trust instead"),
         spec("http_timeout", TIMEOUT, "5", "time for the whole exchange"),
         spec("outgoing_proxy", Kind::Text, "none", "`host:port` of an HTTP proxy"),
-        spec(
-            "auth",
-            Kind::Words(&[
-                "none",
-                "client_secret_basic",
-                "client_secret_post",
-                "client_secret_jwt",
-                "private_key_jwt",
-                "client_cert",
-                "basic",
-            ]),
-            "none",
-            "how this server authenticates itself",
-        ),
-        spec(
-            "aud",
-            Kind::Text,
-            "with `metadata`: its issuer",
-            "audience of the assertion of `client_secret_jwt` and `private_key_jwt`; with type `introspect`, `aud` stands for it where it is missing, as in mod_oauth2",
-        ),
+        spec("auth", Kind::Words(&["none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "client_cert", "basic"]), "none", "how this server authenticates itself"),
+        spec("aud", Kind::Text, "with `metadata`: its issuer", "audience of the assertion of `client_secret_jwt` and `private_key_jwt`; with type `introspect`, `aud` stands for it where it is missing, as in mod_oauth2"),
         spec("token_param_name", Kind::Text, "token", "name of the parameter that carries the token"),
         spec("params", Kind::Form, "", "more parameters, form-encoded twice: `key1%3Done%26key2%3Dtwo`"),
         inert("cache", Kind::Any, "verdicts are cached as verify.cache says"),
@@ -288,43 +235,36 @@ pub const CLIENT: Group = Group {
 pub const ALB: Group = Group {
     place: "OAuth2TokenVerify aws_alb",
     prefix: "",
-    specs: &[spec(
-        "alb_base_url",
-        Kind::Text,
-        "the region's of the ARN",
-        "where the key ID is appended to get a key",
-    )],
+    specs: &[
+        spec("alb_base_url", Kind::Text, "the region's of the ARN", "where the key ID is appended to get a key"),
+    ],
 };
 
 /// Options of every token source.
 pub const ACCEPT: Group = Group {
     place: "OAuth2AcceptTokenIn, every type",
     prefix: "",
-    specs: &[spec(
-        "strip",
-        Kind::Flag,
-        "off; on for environment",
-        "take the token out of the request before the application or backend sees it",
-    )],
+    specs: &[
+        spec("strip", Kind::Flag, "off; on for environment", "take the token out of the request before the application or backend sees it"),
+    ],
 };
 
 /// Where a token source looks.
 pub const ACCEPT_NAME: Group = Group {
     place: "OAuth2AcceptTokenIn environment, header, query, post, cookie",
     prefix: "",
-    specs: &[spec(
-        "name",
-        Kind::Text,
-        "access_token; Authorization for header",
-        "name of the variable, header, parameter or cookie",
-    )],
+    specs: &[
+        spec("name", Kind::Text, "access_token; Authorization for header", "name of the variable, header, parameter or cookie"),
+    ],
 };
 
 /// Options of the header source only.
 pub const ACCEPT_HEADER: Group = Group {
     place: "OAuth2AcceptTokenIn header",
     prefix: "",
-    specs: &[spec("type", Kind::Any, "Bearer", "authentication scheme; empty: the whole value is the token")],
+    specs: &[
+        spec("type", Kind::Any, "Bearer", "authentication scheme; empty: the whole value is the token"),
+    ],
 };
 
 /// Options of `OAuth2TargetPass`.
@@ -334,26 +274,11 @@ pub const TARGET: Group = Group {
     specs: &[
         spec("envvars", Kind::Flag, "on", "claims as variables"),
         spec("headers", Kind::Flag, "on", "claims as request headers"),
-        spec(
-            "prefix",
-            Kind::HeaderName,
-            "OAUTH2_CLAIM_",
-            "what their names begin with; request headers that do are removed",
-        ),
+        spec("prefix", Kind::HeaderName, "OAUTH2_CLAIM_", "what their names begin with; request headers that do are removed"),
         spec("authn_header", Kind::HeaderName, "none", "request header that gets the user's name"),
         spec("remote_user_claim", Kind::Text, "sub", "the claim that becomes REMOTE_USER"),
-        spec(
-            "json_payload_claim",
-            Kind::HeaderName,
-            "none",
-            "also pass all claims as one JSON text, under this name after the prefix",
-        ),
-        spec(
-            "encoding",
-            Kind::Words(&["none", "latin1", "base64url"]),
-            "none",
-            "of the values; in any of them control characters become `?` or are encoded",
-        ),
+        spec("json_payload_claim", Kind::HeaderName, "none", "also pass all claims as one JSON text, under this name after the prefix"),
+        spec("encoding", Kind::Words(&["none", "latin1", "base64url"]), "none", "of the values; in any of them control characters become `?` or are encoded"),
     ],
 };
 
@@ -363,18 +288,8 @@ pub const CACHE: Group = Group {
     prefix: "",
     specs: &[
         spec("name", Kind::Text, "default", "what `verify.cache` and `*.cache` call it"),
-        spec(
-            "encrypt",
-            Kind::Flag,
-            "true; false for shm",
-            "encrypt and authenticate what is stored (AES-256-GCM)",
-        ),
-        spec(
-            "max_val_size",
-            Kind::Number { least: 1024, most: 16_777_216, unit: "octets" },
-            "65536",
-            "larger values are not stored",
-        ),
+        spec("encrypt", Kind::Flag, "true; false for shm", "encrypt and authenticate what is stored (AES-256-GCM)"),
+        spec("max_val_size", Kind::Number { least: 1024, most: 16_777_216, unit: "octets" }, "65536", "larger values are not stored"),
         inert("key_hash_algo", Kind::Any, "keys are always SHA-256 over verifier and token"),
         inert("passphrase_hash_algo", Kind::Any, "the key is always derived with HKDF-SHA-256"),
     ],
@@ -385,12 +300,7 @@ pub const CACHE_SHM: Group = Group {
     place: "OAuth2Cache shm",
     prefix: "",
     specs: &[
-        spec(
-            "max_entries",
-            Kind::Number { least: 1, most: 1_000_000_000, unit: "count" },
-            "1000",
-            "together with `max_val_size` it sizes the segment",
-        ),
+        spec("max_entries", Kind::Number { least: 1, most: 1_000_000_000, unit: "count" }, "1000", "together with `max_val_size` it sizes the segment"),
         inert("max_key_size", COUNT, "all keys are of one size"),
     ],
 };
@@ -409,12 +319,9 @@ pub const CACHE_FILE: Group = Group {
 pub const CACHE_MEMCACHE: Group = Group {
     place: "OAuth2Cache memcache",
     prefix: "",
-    specs: &[spec(
-        "config_string",
-        Kind::Text,
-        "--SERVER=localhost",
-        "the servers: `--SERVER=host:port`, several separated by blanks",
-    )],
+    specs: &[
+        spec("config_string", Kind::Text, "--SERVER=localhost", "the servers: `--SERVER=host:port`, several separated by blanks"),
+    ],
 };
 
 /// Options of the `redis` cache.
@@ -427,12 +334,7 @@ pub const CACHE_REDIS: Group = Group {
         spec("username", Kind::Text, "", "for AUTH"),
         spec("password", Kind::Text, "", "for AUTH"),
         spec("tls", Kind::Flag, "false", "TLS, with the server's certificate verified"),
-        spec(
-            "timeout",
-            Kind::Number { least: 10, most: 60_000, unit: "milliseconds" },
-            "500",
-            "for connecting and for each command",
-        ),
+        spec("timeout", Kind::Number { least: 10, most: 60_000, unit: "milliseconds" }, "500", "for connecting and for each command"),
     ],
 };
 
@@ -440,37 +342,15 @@ pub const CACHE_REDIS: Group = Group {
 pub const CACHE_SOCACHE: Group = Group {
     place: "OAuth2Cache socache",
     prefix: "",
-    specs: &[spec(
-        "provider",
-        Kind::Text,
-        "shmcb",
-        "a mod_socache provider string: `shmcb:/path(size)`, `dbm:/path`, ...",
-    )],
+    specs: &[
+        spec("provider", Kind::Text, "shmcb", "a mod_socache provider string: `shmcb:/path(size)`, `dbm:/path`, ..."),
+    ],
 };
 
 /// All groups, in the order of the documentation.
 pub const ALL: &[Group] = &[
-    VERIFIER,
-    CLAIM_RULES,
-    JWT,
-    KEY_ID,
-    JWKS_URI,
-    METADATA,
-    ECKEY_URI,
-    AWS_ALB,
-    ALB,
-    INTROSPECT,
-    CLIENT,
-    ACCEPT,
-    ACCEPT_NAME,
-    ACCEPT_HEADER,
-    TARGET,
-    CACHE,
-    CACHE_SHM,
-    CACHE_FILE,
-    CACHE_MEMCACHE,
-    CACHE_REDIS,
-    CACHE_SOCACHE,
+    VERIFIER, CLAIM_RULES, JWT, KEY_ID, JWKS_URI, METADATA, ECKEY_URI, AWS_ALB, ALB, INTROSPECT, CLIENT, ACCEPT,
+    ACCEPT_NAME, ACCEPT_HEADER, TARGET, CACHE, CACHE_SHM, CACHE_FILE, CACHE_MEMCACHE, CACHE_REDIS, CACHE_SOCACHE,
 ];
 
 /// The reference table in Markdown, one row for each option.
@@ -478,10 +358,8 @@ pub const ALL: &[Group] = &[
 pub fn reference() -> String {
     let mut text = String::new();
     for group in ALL {
-        text.push_str(&format!(
-            "\n## {}\n\n| option | value | default | meaning |\n|---|---|---|---|\n",
-            group.place
-        ));
+        let place = group.place;
+        text.push_str(&format!("\n## {place}\n\n| option | value | default | meaning |\n|---|---|---|---|\n"));
         for spec in group.specs {
             let meaning = match spec.effect {
                 Effect::Honoured => spec.meaning.to_owned(),
@@ -520,12 +398,8 @@ mod tests {
     fn no_option_means_two_things_in_one_place() {
         for group in ALL {
             for spec in group.specs {
-                assert_eq!(
-                    group.specs.iter().filter(|other| other.name == spec.name).count(),
-                    1,
-                    "{}",
-                    spec.name
-                );
+                let same = group.specs.iter().filter(|other| other.name == spec.name).count();
+                assert_eq!(same, 1, "{}", spec.name);
             }
         }
     }

@@ -70,24 +70,27 @@ pub enum Source {
         arn: String,
     },
     /// RFC 8414: keys for JWTs, introspection for everything else.
-    Metadata {
-        /// The metadata.
-        metadata: Remote,
-        /// How to get the keys.
-        jwks: Remote,
-        /// How to ask about tokens.
-        introspection: Box<Introspection>,
-        /// Where: only the settings of this endpoint count.
-        introspection_endpoint: Endpoint,
-        /// The issuer that is expected whatever the metadata's URL says.
-        issuer: Option<String>,
-        /// How the issuer of the metadata is compared.
-        issuer_mode: Mode,
-        /// What is demanded of introspected claims.
-        introspection_rules: Box<ClaimRules>,
-    },
+    Metadata(Box<MetadataSource>),
     /// RFC 7662.
     Introspect(Endpoint, Box<Introspection>),
+}
+
+/// Metadata, and how to use what it names.
+pub struct MetadataSource {
+    /// The metadata.
+    pub metadata: Remote,
+    /// How to get the keys: its URL is in the metadata.
+    pub jwks: Remote,
+    /// How to ask about tokens.
+    pub introspection: Introspection,
+    /// Where: its URL is in the metadata.
+    pub introspection_endpoint: Endpoint,
+    /// The issuer that is expected whatever the metadata's URL says.
+    pub issuer: Option<String>,
+    /// How the issuer of the metadata is compared.
+    pub issuer_mode: Mode,
+    /// What is demanded of introspected claims.
+    pub introspection_rules: ClaimRules,
 }
 
 /// One verifier's configuration.
@@ -124,7 +127,7 @@ impl VerifierConfig {
         warnings.extend(more);
         let origin = match &source {
             Source::Introspect(..) => Origin::Introspection,
-            Source::Metadata { .. } => Origin::Metadata,
+            Source::Metadata(_) => Origin::Metadata,
             _ => Origin::Jwt,
         };
         let rules = if assertion_takes_aud(kind, &options) {
@@ -146,7 +149,7 @@ impl VerifierConfig {
             Source::Jwks(remote) | Source::Pem(remote, _) | Source::LoadBalancer { remote, .. } => {
                 [Some(remote), None]
             }
-            Source::Metadata { metadata, jwks, .. } => [Some(metadata), Some(jwks)],
+            Source::Metadata(source) => [Some(&source.metadata), Some(&source.jwks)],
             Source::Keys(_) | Source::Introspect(..) => [None, None],
         };
         let documents = documents.into_iter().flatten().map(|remote| &remote.cache);
@@ -252,7 +255,7 @@ fn key(
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
         return None;
     }
     (0..text.len()).step_by(2).map(|index| u8::from_str_radix(text.get(index..index + 2)?, 16).ok()).collect()
@@ -304,16 +307,16 @@ fn metadata(url: &str, options: &Options) -> Parsed<Source> {
         issuer: issuer.clone().map(|issuer| (issuer, Mode::Optional)),
         ..ClaimRules::from_options(options, Origin::Metadata)?.for_introspection(options)
     };
-    let source = Source::Metadata {
+    let source = MetadataSource {
         metadata,
         jwks,
-        introspection,
+        introspection: *introspection,
         introspection_endpoint,
         issuer,
         issuer_mode,
-        introspection_rules: Box::new(introspection_rules),
+        introspection_rules,
     };
-    Ok((source, warnings))
+    Ok((Source::Metadata(Box::new(source)), warnings))
 }
 
 fn load_balancer(arn: &str, options: &Options) -> Parsed<Source> {

@@ -122,9 +122,9 @@ fn metadata_knows_its_issuer() {
     let url = "https://as/.well-known/oauth-authorization-server";
     let (config, warnings) = parse("metadata", url, "verify.iss=required&introspect.ssl_verify=off").unwrap();
     assert_eq!(warnings.len(), 1);
-    let Source::Metadata { issuer_mode, issuer, introspection_rules, .. } = config.source else { panic!() };
-    assert_eq!((issuer_mode, issuer), (Mode::Required, None));
-    assert_eq!((config.rules.exp, introspection_rules.exp), (Mode::Required, Mode::Optional));
+    let Source::Metadata(source) = config.source else { panic!() };
+    assert_eq!((source.issuer_mode, source.issuer), (Mode::Required, None));
+    assert_eq!((config.rules.exp, source.introspection_rules.exp), (Mode::Required, Mode::Optional));
     assert!(parse("metadata", url, "iss=https://as").is_ok());
 }
 

@@ -1,0 +1,188 @@
+//! The decision about a request: from the token in it to who is asking, or why not.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use crate::cnf::{BoundBy, ConfirmationPolicy, Proofs};
+use crate::json;
+use crate::jwt::{MAX_TOKEN, Padding, Unverified};
+use crate::refusal::{Outage, Refusal, TokenFault};
+use crate::services::{Event, Services};
+use crate::target::{Passed, TargetSettings};
+use crate::token_source::{Request, Strip, TokenSources};
+use crate::verdict::{Verdict, VerifierId};
+use crate::verifier::{Verifier, for_the_log};
+
+/// The verifiers of one part of the site, in the order in which they are tried.
+pub struct Verifiers {
+    list: Vec<Arc<Verifier>>,
+    id: VerifierId,
+}
+
+impl Verifiers {
+    /// These verifiers. What is remembered of tokens belongs to the whole list.
+    #[must_use]
+    pub fn new(list: Vec<Arc<Verifier>>) -> Self {
+        let id = VerifierId::of(list.iter().map(|verifier| verifier.config().id.as_bytes().as_slice()));
+        Self { list, id }
+    }
+
+    /// The verifiers.
+    #[must_use]
+    pub fn list(&self) -> &[Arc<Verifier>] {
+        &self.list
+    }
+
+    /// The verdict of the first verifier that accepts the token, and that verifier's policy with it.
+    fn judge<S: Services + ?Sized>(
+        &self,
+        token: &str,
+        services: &S,
+    ) -> Result<(Verdict, ConfirmationPolicy), Refusal> {
+        let mut refused = Refusal::Unavailable(Outage::NoVerifier);
+        for (number, verifier) in self.list.iter().enumerate() {
+            match verifier.judge(token, services) {
+                Ok(verdict) => return Ok((verdict, verifier.config().policy)),
+                Err(refusal) if number == 0 || refusal.weight() > refused.weight() => refused = refusal,
+                Err(_) => (),
+            }
+        }
+        Err(refused)
+    }
+}
+
+/// What applies to one part of the site.
+#[derive(Clone, Copy)]
+pub struct Policy<'p> {
+    /// Where tokens are accepted.
+    pub sources: &'p TokenSources,
+    /// Who verifies them.
+    pub verifiers: &'p Verifiers,
+    /// What is passed on.
+    pub target: &'p Arc<TargetSettings>,
+}
+
+/// An accepted token, with all that requests with it need: made once, used as often as it comes.
+pub struct Accepted {
+    /// What the token says.
+    pub verdict: Verdict,
+    /// What to set: REMOTE_USER, variables, headers.
+    pub passed: Passed,
+    policy: ConfirmationPolicy,
+    target: Arc<TargetSettings>,
+}
+
+impl Accepted {
+    /// About how many octets it takes.
+    fn size(&self) -> usize {
+        let length = |text: &CStr| text.to_bytes().len();
+        let pairs: usize = self.passed.pairs.iter().map(|(name, value)| length(name) + length(value)).sum();
+        // claims are there twice: as JSON values and as text
+        2 * pairs
+    }
+}
+
+/// A request that may go on.
+pub struct Authenticated {
+    /// The token.
+    pub accepted: Arc<Accepted>,
+    /// Which of its bindings this connection proved.
+    pub bound: BoundBy,
+    /// What to take out of the request.
+    pub strip: Option<Strip>,
+}
+
+/// A request that may not, with what its token says about itself, made fit for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{refusal}{}{}", about("kid", kid.as_deref()), about("iss", issuer.as_deref()))]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// `kid` of the JWT, if there is one.
+    pub kid: Option<String>,
+    /// `iss` of the JWT, if there is one.
+    pub issuer: Option<String>,
+}
+
+fn about(name: &str, value: Option<&str>) -> String {
+    value.map(|value| format!(", {name} {value}")).unwrap_or_default()
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, kid: None, issuer: None }
+    }
+}
+
+/// Decides about a request.
+///
+/// The token is found, recognised or verified, and its bindings are compared with what this connection proves. The last
+/// step is taken for every request: that a token was good a moment ago says nothing about who brings it now.
+///
+/// # Errors
+///
+/// The refusal, for the client, and what the log should say.
+pub fn authenticate<R: Request + ?Sized, S: Services + ?Sized>(
+    policy: &Policy<'_>,
+    request: &R,
+    proofs: &Proofs<'_>,
+    services: &S,
+) -> Result<Authenticated, Refused> {
+    let presented = policy.sources.extract(request)?;
+    let token: &[u8] = &presented.token;
+    let accepted = match remembered(policy, token, services) {
+        Some(accepted) => accepted,
+        None => accept(policy, token, services).map_err(|refusal| describe(refusal, token))?,
+    };
+    let bound = accepted
+        .policy
+        .check(&accepted.verdict.confirmation, proofs)
+        .map_err(|fault| describe(TokenFault::from(fault).into(), token))?;
+    Ok(Authenticated { accepted, bound, strip: presented.strip })
+}
+
+/// RFC 7662 §4, RFC 7519 §4.1.4: what is remembered ends with the token, and with the verifiers that judged it.
+fn remembered<S: Services + ?Sized>(
+    policy: &Policy<'_>,
+    token: &[u8],
+    services: &S,
+) -> Option<Arc<Accepted>> {
+    let is_for = |accepted: &Accepted| {
+        Arc::ptr_eq(&accepted.target, policy.target) || *accepted.target == **policy.target
+    };
+    let accepted = services.memory().accepted.get(&policy.verifiers.id, token, services.now(), is_for)?;
+    services.observe(&Event::Remembered);
+    Some(accepted)
+}
+
+fn accept<S: Services + ?Sized>(
+    policy: &Policy<'_>,
+    token: &[u8],
+    services: &S,
+) -> Result<Arc<Accepted>, Refusal> {
+    if token.len() > MAX_TOKEN {
+        return Err(TokenFault::TooLong.into());
+    }
+    // RFC 6749 §A.12: VSCHAR, and no blank
+    let text =
+        std::str::from_utf8(token).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_graphic()));
+    let text = text.ok_or(TokenFault::Characters)?;
+    let (verdict, confirmation_policy) = policy.verifiers.judge(text, services)?;
+    let passed = policy.target.pass(&verdict.claims, token)?;
+    let until = verdict.good_until;
+    let target = Arc::clone(policy.target);
+    let accepted = Arc::new(Accepted { verdict, passed, policy: confirmation_policy, target });
+    let memory = &services.memory().accepted;
+    memory.put(&policy.verifiers.id, token, until, services.now(), Arc::clone(&accepted), accepted.size());
+    Ok(accepted)
+}
+
+fn describe(refusal: Refusal, token: &[u8]) -> Refused {
+    let jwt = if token.len() > MAX_TOKEN { None } else { Unverified::parse(token, Padding::Tolerated).ok() };
+    let clean = |text: &str| for_the_log(text).into_owned();
+    Refused {
+        refusal,
+        kid: jwt.as_ref().and_then(|jwt| jwt.kid().map(clean)),
+        issuer: jwt.as_ref().and_then(|jwt| json::string(jwt.claims(), "iss").map(clean)),
+    }
+}
