@@ -61,7 +61,11 @@ impl CacheConfig {
     ///
     /// # Errors
     /// An unknown type, or options that are not accepted.
-    pub fn parse(kind: &str, options: &[u8], runtime_directory: &str) -> Result<(Self, Vec<Warning>), OptionError> {
+    pub fn parse(
+        kind: &str,
+        options: &[u8],
+        runtime_directory: &str,
+    ) -> Result<(Self, Vec<Warning>), OptionError> {
         let own = match kind {
             "shm" => schema::CACHE_SHM,
             "memcache" => schema::CACHE_MEMCACHE,
@@ -70,7 +74,7 @@ impl CacheConfig {
             "socache" => schema::CACHE_SOCACHE,
             _ => return Err(OptionError::Combination(format!("the type must be {TYPES}"))),
         };
-        let (options, warnings) = Options::parse(options, &[schema::CACHE, own])?;
+        let (options, mut warnings) = Options::parse(options, &[schema::CACHE, own])?;
         let store = match kind {
             "shm" => shared_memory(&options),
             "memcache" => memcache(&options)?,
@@ -78,13 +82,18 @@ impl CacheConfig {
             "redis" => redis(&options),
             _ => provider(options.text("provider").unwrap_or("shmcb")),
         };
+        let name = options.text("name").unwrap_or(DEFAULT_NAME);
+        if name == "none" {
+            return Err(OptionError::ill_typed("name", "another word than none, which switches caches off"));
+        }
+        let encrypt = options.flag("encrypt").unwrap_or(kind != "shm");
+        if !encrypt && kind != "shm" {
+            let reason = "encrypt=false: whoever can write to the cache decides which tokens are good";
+            warnings.push(Warning(reason.to_owned()));
+        }
         let largest = options.number("max_val_size").and_then(|octets| usize::try_from(octets).ok());
-        let config = Self {
-            name: options.text("name").unwrap_or(DEFAULT_NAME).to_owned(),
-            store,
-            encrypt: options.flag("encrypt").unwrap_or(kind != "shm"),
-            largest_value: largest.unwrap_or(64 * 1024),
-        };
+        let config =
+            Self { name: name.to_owned(), store, encrypt, largest_value: largest.unwrap_or(64 * 1024) };
         Ok((config, warnings))
     }
 }
@@ -107,7 +116,9 @@ fn memcache(options: &Options) -> Result<Store, OptionError> {
     };
     let servers: Option<Vec<_>> = text.split_ascii_whitespace().map(server).collect();
     let servers = servers.filter(|servers| !servers.is_empty());
-    let servers = servers.ok_or_else(|| OptionError::ill_typed("config_string", "--SERVER=host:port, several separated by blanks"))?;
+    let servers = servers.ok_or_else(|| {
+        OptionError::ill_typed("config_string", "--SERVER=host:port, several separated by blanks")
+    })?;
     Ok(Store::Socache { provider: "memcache".into(), argument: Some(servers.join(",")) })
 }
 
@@ -154,7 +165,10 @@ mod tests {
             socache("memcache", "config_string=--SERVER%3Da:1+--SERVER%3Db"),
             ("memcache".into(), Some("a:1,b:11211".into()), true)
         );
-        assert_eq!(socache("file", ""), ("dbm".into(), Some("/run/apache2/token-binding-cache".into()), true));
+        assert_eq!(
+            socache("file", ""),
+            ("dbm".into(), Some("/run/apache2/token-binding-cache".into()), true)
+        );
         assert_eq!(
             socache("socache", "provider=shmcb:/x(1)&encrypt=off"),
             ("shmcb".into(), Some("/x(1)".into()), false)
@@ -166,7 +180,9 @@ mod tests {
         let options = b"host=r.example&port=7000&username=u&password=p%26q&tls=on&timeout=50&name=two";
         let (config, _) = CacheConfig::parse("redis", options, "").unwrap();
         assert_eq!(config.name, "two");
-        let Store::Redis { host, port, username, password, tls, timeout, .. } = config.store else { panic!() };
+        let Store::Redis { host, port, username, password, tls, timeout, .. } = config.store else {
+            panic!()
+        };
         assert_eq!((host.as_str(), port, username.as_deref(), tls), ("r.example", 7000, Some("u"), true));
         assert_eq!(password.as_deref().map(String::as_str), Some("p&q"));
         assert_eq!(timeout, Duration::from_millis(50));
@@ -178,5 +194,19 @@ mod tests {
         assert!(CacheConfig::parse("shm", b"max_entries=-1", "").is_err());
         assert!(CacheConfig::parse("memcache", b"config_string=--BINARY", "").is_err());
         assert!(CacheConfig::parse("redis", b"hostname=x", "").is_err());
+        assert!(CacheConfig::parse("shm", b"name=none", "").is_err());
+    }
+
+    #[test]
+    fn what_leaves_the_server_in_clear_is_warned_about() {
+        let warnings =
+            |kind, options: &str| CacheConfig::parse(kind, options.as_bytes(), "").unwrap().1.len();
+        for kind in ["file", "memcache", "redis", "socache"] {
+            assert_eq!(
+                (warnings(kind, ""), warnings(kind, "encrypt=on"), warnings(kind, "encrypt=off")),
+                (0, 0, 1)
+            );
+        }
+        assert_eq!(warnings("shm", "encrypt=off"), 0);
     }
 }

@@ -334,6 +334,7 @@ pub const CACHE_REDIS: Group = Group {
         spec("username", Kind::Text, "", "for AUTH"),
         spec("password", Kind::Text, "", "for AUTH"),
         spec("tls", Kind::Flag, "false", "TLS, with the server's certificate verified"),
+        spec("ca_file", Kind::Text, "the system's", "PEM file of the certificates to trust instead"),
         spec("timeout", Kind::Number { least: 10, most: 60_000, unit: "milliseconds" }, "500", "for connecting and for each command"),
     ],
 };
