@@ -89,6 +89,23 @@ fn the_request_that_causes_a_renegotiation_is_judged_by_the_old_keying_material(
 }
 
 #[test]
+fn a_renegotiation_for_another_cipher_suite_counts_as_well() {
+    let server = Httpd::builder()
+        .tls_config("<Location /cgi>\nSSLCipherSuite ECDHE-ECDSA-AES128-GCM-SHA256\n</Location>")
+        .start();
+    let mut client = client(&server, SslVersion::TLS1_2, usize::MAX, &pki().client_a);
+    let (old, message) = (client.stream().ekm(), client.message());
+    assert_eq!(client.replay("/cgi/env.cgi", &message, &[]).variable(STATUS), Some("verified"));
+    assert_ne!(
+        old.as_bytes(),
+        client.stream().ekm().as_bytes(),
+        "it did renegotiate, and no certificate tells"
+    );
+    assert_eq!(client.get("/cgi/env.cgi", &[]).variable(STATUS), Some("verified"));
+    assert_eq!(client.replay("/hello.txt", &message, &[]).status, 400);
+}
+
+#[test]
 fn a_remembered_message_is_forgotten_with_its_keying_material() {
     let server = asks_below_cgi().start();
     let mut client = client(&server, SslVersion::TLS1_2, usize::MAX, &pki().client_a);
