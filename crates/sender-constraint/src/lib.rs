@@ -3,7 +3,6 @@
 
 pub mod cache;
 pub mod cache_config;
-pub mod cache_config;
 pub mod challenge;
 pub mod claim_rules;
 pub mod client_auth;

@@ -136,7 +136,7 @@ pub const VERIFIER: Group = Group {
 
 /// What is demanded of the claims of a token.
 pub const CLAIM_RULES: Group = Group {
-    place: "OAuth2TokenVerify, every type",
+    place: "OAuth2TokenVerify, every type: claims",
     prefix: "",
     specs: &[
         spec("iss", Kind::Text, "with `metadata`: its issuer", "the one accepted issuer, compared exactly"),
@@ -218,7 +218,7 @@ pub const INTROSPECT: Group = Group {
 
 /// The credentials that `introspect.auth` works with.
 pub const CLIENT: Group = Group {
-    place: "OAuth2TokenVerify introspect, metadata",
+    place: "OAuth2TokenVerify introspect, metadata: credentials",
     prefix: "",
     specs: &[
         spec("client_id", Kind::Text, "", "this server's name at the authorization server"),
