@@ -2,24 +2,29 @@
 //!
 //! Redirects are not followed: the administrator named the server, nobody else does. Connections are kept and used again.
 
+use std::fs;
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use curl::easy::{Easy2, Handler, List, WriteError};
+
+use crate::lookup::Lookup;
+use crate::url::{self, Target};
 
 /// A server, and how to speak to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `https://`, `http://` or `file://`.
+    /// `https://`, `http://` or `file:///`; nothing else is spoken.
     pub url: String,
     /// Whether the server's certificate and name are verified.
     pub verify_tls: bool,
     /// CA certificates (PEM) in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Our certificate and its key (PEM), for servers that want one.
+    /// Our certificate and its key (PEM, the key without a passphrase), for servers that want one.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// `host:port` of a proxy.
+    /// `host:port` of a proxy. The environment names none.
     pub proxy: Option<String>,
     /// For all of it: name resolution, connection, TLS, answer.
     pub timeout: Duration,
@@ -64,12 +69,12 @@ pub enum Failure {
         /// What libcurl says.
         reason: String,
     },
-    /// The server's certificate is not trusted, or TLS failed.
-    #[error("TLS with {host} failed: {reason} (is the CA in the system's store, or in the ca_file option?)")]
+    /// The server's certificate is not trusted, ours cannot be used, or TLS failed.
+    #[error("TLS with {host} failed: {reason}")]
     Tls {
         /// The server.
         host: String,
-        /// What libcurl says.
+        /// What libcurl says, and what to look at.
         reason: String,
     },
     /// The body is larger than any that makes sense.
@@ -92,6 +97,7 @@ pub enum Failure {
 #[derive(Default)]
 pub struct Client {
     idle: Mutex<Vec<Easy2<Answer>>>,
+    lookup: Lookup,
 }
 
 impl Client {
@@ -110,19 +116,49 @@ impl Client {
     ///
     /// # Errors
     /// Whatever keeps an HTTP response from coming; a status of 4xx or 5xx is a response.
-    pub fn send(&self, endpoint: &Endpoint, method: Method<'_>, headers: &[(&str, &str)]) -> Result<Response, Failure> {
-        if let Some(path) = endpoint.url.strip_prefix("file://") {
+    pub fn send(
+        &self,
+        endpoint: &Endpoint,
+        method: Method<'_>,
+        headers: &[(&str, &str)],
+    ) -> Result<Response, Failure> {
+        if let Some(path) = url::after_scheme(&endpoint.url, "file") {
             return read_file(path);
         }
+        let deadline = Instant::now() + endpoint.timeout;
+        let resolved = self.resolve(endpoint, deadline)?;
         let mut handle = self.take().unwrap_or_else(|| Easy2::new(Answer::default()));
         *handle.get_mut() = Answer::default();
-        let result = configure(&mut handle, endpoint, method, headers).and_then(|()| handle.perform());
+        let result = configure(&mut handle, endpoint, method, headers)
+            .and_then(|()| resolved.map_or(Ok(()), |entry| resolve_to(&mut handle, &entry)))
+            .and_then(|()| limit(&mut handle, deadline))
+            .and_then(|()| handle.perform());
         let answer = std::mem::take(handle.get_mut());
         let status = handle.response_code();
         self.give_back(handle);
         match result {
-            Ok(()) => Ok(Response { status: u16::try_from(status.unwrap_or(0)).unwrap_or(0), ..answer.response }),
+            Ok(()) => {
+                Ok(Response { status: u16::try_from(status.unwrap_or(0)).unwrap_or(0), ..answer.response })
+            }
             Err(error) => Err(failure(endpoint, &answer, &error)),
+        }
+    }
+
+    /// Where the connection goes, in libcurl's words: `host:port:address,address`. `None` for what libcurl takes as it is.
+    fn resolve(&self, endpoint: &Endpoint, deadline: Instant) -> Result<Option<String>, Failure> {
+        let fails =
+            |reason: String| Failure::Connection { host: url::authority(&endpoint.url).to_owned(), reason };
+        let target = Target::of_url(&endpoint.url).map_err(|reason| fails(reason.to_owned()))?;
+        let target = endpoint.proxy.as_deref().map_or(target, Target::of_proxy);
+        let Some(Target { host, port }) = target else { return Ok(None) };
+        match self.lookup.addresses(host, deadline) {
+            Ok(addresses) => {
+                let addresses: Vec<String> =
+                    addresses.iter().map(|address| url::in_brackets(*address)).collect();
+                Ok(Some(format!("{host}:{port}:{}", addresses.join(","))))
+            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => Err(timeout(endpoint)),
+            Err(error) => Err(fails(format!("cannot find the address of {host}: {error}"))),
         }
     }
 
@@ -147,22 +183,25 @@ fn configure(
     headers: &[(&str, &str)],
 ) -> Result<(), curl::Error> {
     handle.url(&endpoint.url)?;
-    // Without signals libcurl's time limits work in any thread; name resolution is covered by its threaded resolver.
+    // Signals belong to the server, and would interrupt any of its threads.
     handle.signal(false)?;
-    handle.timeout(endpoint.timeout)?;
-    handle.connect_timeout(endpoint.timeout)?;
     handle.follow_location(false)?;
     handle.ssl_verify_peer(endpoint.verify_tls)?;
     handle.ssl_verify_host(endpoint.verify_tls)?;
     handle.useragent(concat!("mod_token_binding/", env!("CARGO_PKG_VERSION")))?;
     // The environment of the server's start is nobody's configuration: no proxy unless one is named.
     handle.proxy(endpoint.proxy.as_deref().unwrap_or(""))?;
+    handle.noproxy("")?;
     if let Some(file) = &endpoint.ca_file {
         handle.cainfo(file)?;
+        // The system's folder would be trusted besides. libcurl has no word for "none", and nothing is in this one.
+        handle.capath("/dev/null")?;
     }
     if let Some((certificate, key)) = &endpoint.client_certificate {
         handle.ssl_cert(certificate)?;
         handle.ssl_key(key)?;
+        // OpenSSL would ask the terminal for the passphrase of an encrypted key, and wait.
+        handle.key_password("")?;
     }
     let mut list = List::new();
     list.append("Accept: application/json")?;
@@ -181,44 +220,72 @@ fn configure(
     }
 }
 
+/// Several addresses, so that libcurl tries the next where one does not answer.
+fn resolve_to(handle: &mut Easy2<Answer>, entry: &str) -> Result<(), curl::Error> {
+    let mut list = List::new();
+    list.append(entry)?;
+    handle.resolve(list)
+}
+
+fn limit(handle: &mut Easy2<Answer>, deadline: Instant) -> Result<(), curl::Error> {
+    // To libcurl, zero is no limit.
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    handle.timeout(left)?;
+    handle.connect_timeout(left)
+}
+
+fn timeout(endpoint: &Endpoint) -> Failure {
+    let seconds = endpoint.timeout.as_secs().max(1);
+    Failure::Timeout { host: url::authority(&endpoint.url).to_owned(), seconds }
+}
+
 fn failure(endpoint: &Endpoint, answer: &Answer, error: &curl::Error) -> Failure {
-    let host = host(&endpoint.url).to_owned();
+    let host = url::authority(&endpoint.url).to_owned();
     if answer.too_large {
         return Failure::TooLarge { host };
     }
     if error.is_operation_timedout() {
-        return Failure::Timeout { host, seconds: endpoint.timeout.as_secs() };
+        return timeout(endpoint);
     }
-    let reason = error.extra_description().unwrap_or_else(|| error.description()).to_owned();
-    let is_tls = error.is_peer_failed_verification()
-        || error.is_ssl_connect_error()
-        || error.is_ssl_cacert()
-        || error.is_ssl_cacert_badfile()
-        || error.is_ssl_certproblem();
-    if is_tls { Failure::Tls { host, reason } } else { Failure::Connection { host, reason } }
-}
-
-/// Scheme, host and port: what may stand in a log without giving away paths or credentials.
-fn host(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    let rest = url.get(after_scheme..).unwrap_or_default();
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let authority = rest.get(..end).unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or(authority)
+    // One log line.
+    let reason =
+        error.extra_description().unwrap_or_else(|| error.description()).replace(char::is_control, " ");
+    if error.is_peer_failed_verification() || error.is_ssl_cacert() {
+        let hint =
+            "is the CA in the ca_file option, or in the system's store, and is the name the certificate's?";
+        return Failure::Tls { host, reason: format!("{reason} ({hint})") };
+    }
+    if error.is_ssl_certproblem() {
+        return Failure::Tls {
+            host,
+            reason: format!("our client certificate or its key cannot be used: {reason}"),
+        };
+    }
+    if error.is_ssl_connect_error() || error.is_ssl_cacert_badfile() {
+        return Failure::Tls { host, reason };
+    }
+    Failure::Connection { host, reason }
 }
 
 fn read_file(path: &str) -> Result<Response, Failure> {
-    use std::io::Read;
-    let read = |path: &str| {
+    let fails = |reason: String| Failure::File { path: path.to_owned(), reason };
+    let read = || {
+        // Opening a pipe would wait for its writer.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
         let mut body = Vec::new();
         let limit = u64::try_from(Client::LARGEST_BODY).unwrap_or(u64::MAX).saturating_add(1);
-        std::fs::File::open(path)?.take(limit).read_to_end(&mut body)?;
-        Ok::<_, std::io::Error>(body)
+        fs::File::open(path)?.take(limit).read_to_end(&mut body)?;
+        Ok(body)
     };
-    match read(path) {
+    if !path.starts_with('/') {
+        return Err(fails("a file URL has three slashes, file:///folder/file".to_owned()));
+    }
+    match read() {
         Ok(body) if body.len() > Client::LARGEST_BODY => Err(Failure::TooLarge { host: path.to_owned() }),
         Ok(body) => Ok(Response { status: 200, cache_control: None, body }),
-        Err(error) => Err(Failure::File { path: path.to_owned(), reason: error.to_string() }),
+        Err(error) => Err(fails(error.to_string())),
     }
 }
 
@@ -255,16 +322,5 @@ impl Handler for Answer {
             }
         }
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_line_names_the_host_without_path_and_credentials() {
-        assert_eq!(host("https://user:secret@as.example:8443/jwks?x=1"), "as.example:8443");
-        assert_eq!(host("http://as.example"), "as.example");
     }
 }
