@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use openssl::x509::X509;
-use token_binding::{ClientOffer, Ekm, Negotiated};
+use sender_constraint::thumbprint::Thumbprint;
+use token_binding::{ClientOffer, Ekm, Negotiated, TokenBindingHash};
 
 use crate::tls::Ssl;
 
@@ -77,6 +78,7 @@ pub(crate) struct ClientCertificate {
     /// What the client sent above it, in the order of TLS.
     pub(crate) chain: Vec<X509>,
     pub(crate) thumbprint: CString,
+    pub(crate) x5t: Thumbprint,
     /// Made for the first backend that wants them.
     pub(crate) fields: OnceLock<ClientCertFields>,
 }
@@ -94,7 +96,7 @@ pub(crate) struct ClientCertFields {
 /// verified again each time: slower, never wrong. What it holds is bounded by [`Messages::SLOTS`] times [`Messages::LONGEST`].
 #[derive(Default)]
 pub(crate) struct Messages {
-    slots: [OnceLock<Box<VerifiedMessage>>; Self::SLOTS],
+    slots: [OnceLock<Arc<VerifiedMessage>>; Self::SLOTS],
 }
 
 impl Messages {
@@ -104,34 +106,33 @@ impl Messages {
 
     /// The message of exactly these octets, if it was verified before.
     pub(crate) fn find(&self, field: &CStr) -> Option<&VerifiedMessage> {
-        self.slots.iter().map_while(OnceLock::get).find(|message| *message.field == *field).map(Box::as_ref)
+        self.slots.iter().map_while(OnceLock::get).find(|message| *message.field == *field).map(Arc::as_ref)
     }
 
     /// Keeps a message that was verified; gives it back where there is no room.
-    pub(crate) fn remember(&self, message: VerifiedMessage) -> Result<&VerifiedMessage, VerifiedMessage> {
+    pub(crate) fn remember(
+        &self,
+        message: VerifiedMessage,
+    ) -> Result<&VerifiedMessage, Arc<VerifiedMessage>> {
+        let message = Arc::new(message);
         if message.field.count_bytes() > Self::LONGEST {
             return Err(message);
         }
-        let mut message = Some(Box::new(message));
-        for slot in &self.slots {
-            // Two streams may race for a slot: the loser tries the next.
-            let kept = slot.get_or_init(|| message.take().unwrap_or_default());
-            if message.is_none() {
-                return Ok(kept);
-            }
-        }
-        Err(message.map(|message| *message).unwrap_or_default())
+        // Two streams may race for a slot: the loser tries the next.
+        let slot = self.slots.iter().find(|slot| slot.set(Arc::clone(&message)).is_ok());
+        slot.and_then(OnceLock::get).map(Arc::as_ref).ok_or(message)
     }
 }
 
 /// A message that passed, and what becomes of it in variables and headers.
-#[derive(Default)]
 pub(crate) struct VerifiedMessage {
     /// The value of `Sec-Token-Binding`, to its last octet.
     pub(crate) field: CString,
     pub(crate) provided: CString,
     pub(crate) referred: Option<CString>,
     pub(crate) other: Option<CString>,
-    /// `tbh`: base64url SHA-256 of the provided ID.
+    /// SHA-256 of the provided ID, as tokens are bound to it.
+    pub(crate) tbh: TokenBindingHash,
+    /// The same in base64url.
     pub(crate) hash: CString,
 }

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 
 use crate::ffi;
+use crate::handlers::state;
 use crate::request::Request;
 
 /// The input filter that plays a body back.
@@ -31,6 +32,9 @@ pub(crate) fn read<'r>(request: Request<'r>) -> Result<&'r Body, &'static str> {
     let body = Body { octets, replacement: OnceCell::new(), played: Cell::new(0), complete: result.is_ok() };
     let body: &'r Body = request.pool().place(body);
     request.add_input_filter_with(REPLAY, body);
+    if let Some(state) = state::own(request) {
+        state.body.set(Some(body));
+    }
     result.map(|()| body)
 }
 

@@ -87,7 +87,7 @@ macro_rules! list {
                 let directive = unsafe { $crate::command::Directive::from_raw(command, section) };
                 // SAFETY: that many C strings of the configuration's pool.
                 let words = unsafe { $crate::command::words(count, words) };
-                directive.apply(|config| $setter(config, &words))
+                directive.apply(|config| $setter(&directive, config, &words))
             })
         }
         let func = $crate::ffi::cmd_func { take_argv: Some(set) };
@@ -154,9 +154,29 @@ impl<'s> Directive<'s> {
         // SAFETY: httpd reads the configuration in one thread, one directive after the other.
         let config = unsafe { &mut *C::of(self) };
         let Err(complaint) = setter(config) else { return std::ptr::null() };
-        // SAFETY: the configuration's pool.
-        let pool = unsafe { Pool::from_raw(self.command.pool) };
-        pool.string(&format!("{}: {complaint}", self.name().to_string_lossy())).as_ptr()
+        self.pool().string(&format!("{}: {complaint}", self.name().to_string_lossy())).as_ptr()
+    }
+
+    /// The configuration's pool, which outlives all that refers to the configuration.
+    pub(crate) fn pool(&self) -> Pool<'static> {
+        // SAFETY: as said.
+        unsafe { Pool::from_raw(self.command.pool) }
+    }
+
+    /// A pool for the time of reading the configuration.
+    pub(crate) fn temporary_pool(&self) -> *mut ffi::apr_pool_t {
+        self.command.temp_pool
+    }
+
+    /// For the administrator, with the line it is about.
+    pub(crate) fn warn(&self, warning: &str) {
+        // SAFETY: httpd's record of the line at hand.
+        let place = unsafe { self.command.directive.as_ref() };
+        let line = place.map_or(0, |place| place.line_num);
+        // SAFETY: its file's name is a C string.
+        let file = place.and_then(|place| unsafe { crate::request::c_str(place.filename) }).unwrap_or(c"?");
+        let name = self.name().to_string_lossy();
+        crate::log::server!(None, Warning, "{name}: {warning} ({}:{line})", file.to_string_lossy());
     }
 
     fn name(&self) -> &'s CStr {

@@ -1,11 +1,18 @@
 //! The configuration: what the directives say, its defaults, and how a section inherits from what is around it.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
+use sender_constraint::decision::Verifiers;
+use sender_constraint::target::TargetSettings;
+use sender_constraint::token_source::TokenSources;
 use token_binding::pass::Pass;
 use token_binding::request::Missing;
 use token_binding::{Preference, reserved};
 
+use crate::common::Common;
+use crate::pool::Pool;
+use crate::sections::{SourceLines, TargetLines, VerifierLines};
 use crate::{ffi, slot};
 
 /// What httpd makes one of for each server, or for each section of the configuration, and merges.
@@ -13,8 +20,13 @@ pub(crate) trait Section: Copy + 'static {
     /// Before any directive has spoken.
     const DEFAULT: Self;
 
+    /// One for a new server or section, in the configuration's pool.
+    fn create(_pool: Pool<'static>) -> Self {
+        Self::DEFAULT
+    }
+
     /// The inner one says it, else the outer one.
-    fn merge(outer: Self, inner: Self) -> Self;
+    fn merge(outer: Self, inner: Self, pool: Pool<'static>) -> Self;
 }
 
 /// Configuration of a virtual host; `None` where no directive spoke.
@@ -26,6 +38,8 @@ pub(crate) struct ServerConfig {
     pub(crate) provided_variable: Option<&'static CStr>,
     pub(crate) referred_variable: Option<&'static CStr>,
     pub(crate) context_variable: Option<&'static CStr>,
+    /// What all servers of the configuration share.
+    pub(crate) common: Option<&'static Common>,
 }
 
 impl Section for ServerConfig {
@@ -36,9 +50,14 @@ impl Section for ServerConfig {
         provided_variable: None,
         referred_variable: None,
         context_variable: None,
+        common: None,
     };
 
-    fn merge(main: Self, host: Self) -> Self {
+    fn create(pool: Pool<'static>) -> Self {
+        Self { common: Some(Common::of(pool)), ..Self::DEFAULT }
+    }
+
+    fn merge(main: Self, host: Self, _pool: Pool<'static>) -> Self {
         Self {
             enabled: host.enabled.or(main.enabled),
             key_parameters: host.key_parameters.or(main.key_parameters),
@@ -46,6 +65,7 @@ impl Section for ServerConfig {
             provided_variable: host.provided_variable.or(main.provided_variable),
             referred_variable: host.referred_variable.or(main.referred_variable),
             context_variable: host.context_variable.or(main.context_variable),
+            common: main.common,
         }
     }
 }
@@ -55,6 +75,10 @@ impl ServerConfig {
     pub(crate) fn of(server: &ffi::server_rec) -> &ServerConfig {
         // SAFETY: httpd calls our create and merge callbacks for every server.
         unsafe { slot::get(server.module_config) }.unwrap_or(&Self::DEFAULT)
+    }
+
+    pub(crate) fn common(&self) -> Option<&'static Common> {
+        self.common
     }
 
     pub(crate) fn enabled(&self) -> bool {
@@ -93,6 +117,9 @@ pub(crate) struct DirConfig {
     pub(crate) include_referred: Option<bool>,
     pub(crate) oidc_session: Option<bool>,
     pub(crate) client_cert_forward: Option<Forward>,
+    pub(crate) verifiers: Option<&'static VerifierLines>,
+    pub(crate) sources: Option<&'static SourceLines>,
+    pub(crate) target: Option<&'static TargetLines>,
 }
 
 /// `ClientCertForward`: what the backend gets of the client's certificate.
@@ -108,15 +135,29 @@ pub(crate) enum Forward {
 }
 
 impl Section for DirConfig {
-    const DEFAULT: Self =
-        Self { pass: None, include_referred: None, oidc_session: None, client_cert_forward: None };
+    const DEFAULT: Self = Self {
+        pass: None,
+        include_referred: None,
+        oidc_session: None,
+        client_cert_forward: None,
+        verifiers: None,
+        sources: None,
+        target: None,
+    };
 
-    fn merge(outer: Self, inner: Self) -> Self {
+    fn merge(outer: Self, inner: Self, pool: Pool<'static>) -> Self {
         Self {
             pass: inner.pass.or(outer.pass),
             include_referred: inner.include_referred.or(outer.include_referred),
             oidc_session: inner.oidc_session.or(outer.oidc_session),
             client_cert_forward: inner.client_cert_forward.or(outer.client_cert_forward),
+            // A section's verifiers and sources replace those around it; what is passed on is joined option by option.
+            verifiers: inner.verifiers.or(outer.verifiers),
+            sources: inner.sources.or(outer.sources),
+            target: match (outer.target, inner.target) {
+                (Some(outer), Some(inner)) => Some(TargetLines::joined(outer, inner, pool)),
+                (outer, inner) => inner.or(outer),
+            },
         }
     }
 }
@@ -145,5 +186,17 @@ impl DirConfig {
 
     pub(crate) fn client_cert_forward(&self) -> Forward {
         self.client_cert_forward.unwrap_or_default()
+    }
+
+    pub(crate) fn verifiers(&self) -> Option<&'static Verifiers> {
+        self.verifiers.map(VerifierLines::verifiers)
+    }
+
+    pub(crate) fn sources(&self) -> Option<&'static TokenSources> {
+        self.sources.map(SourceLines::sources)
+    }
+
+    pub(crate) fn target(&self) -> Option<&'static Arc<TargetSettings>> {
+        self.target.map(TargetLines::target)
     }
 }

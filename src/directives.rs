@@ -6,8 +6,9 @@ use token_binding::pass::Pass;
 use token_binding::request::Missing;
 use token_binding::{KeyParameters, Preference};
 
-use crate::command::{Commands, DIRECTORY, END, SERVER, Setting, flag, list, one};
+use crate::command::{Commands, DIRECTORY, Directive, END, SERVER, Setting, flag, list, one};
 use crate::config::{DirConfig, Forward, ServerConfig};
+use crate::oauth2_directives as oauth2;
 
 /// `TokenBindingEnabled On|Off`
 fn enabled(config: &mut ServerConfig, on: bool) -> Setting {
@@ -16,7 +17,7 @@ fn enabled(config: &mut ServerConfig, on: bool) -> Setting {
 }
 
 /// `TokenBindingKeyParameters ecdsap256|rsa2048_pss|rsa2048_pkcs1.5 ...`
-fn key_parameters(config: &mut ServerConfig, words: &[&'static CStr]) -> Setting {
+fn key_parameters(_line: &Directive<'_>, config: &mut ServerConfig, words: &[&'static CStr]) -> Setting {
     let list: Result<Vec<KeyParameters>, _> =
         words.iter().map(|word| text(word)?.parse().map_err(wrong)).collect();
     config.key_parameters = Some(Preference::new(&list?).map_err(wrong)?);
@@ -52,7 +53,7 @@ fn context_variable(config: &mut ServerConfig, name: &'static CStr) -> Setting {
 }
 
 /// `TokenBindingPassVar provided|referred|other|context|none ...`
-fn pass_variables(config: &mut DirConfig, words: &[&'static CStr]) -> Setting {
+fn pass_variables(_line: &Directive<'_>, config: &mut DirConfig, words: &[&'static CStr]) -> Setting {
     let words: Result<Vec<&str>, _> = words.iter().map(|word| text(word)).collect();
     config.pass = Some(Pass::from_words(words?).map_err(wrong)?);
     Ok(())
@@ -90,16 +91,16 @@ fn variable_name(name: &'static CStr) -> Result<&'static CStr, String> {
     Ok(name)
 }
 
-fn text(word: &'static CStr) -> Result<&'static str, String> {
+pub(crate) fn text(word: &'static CStr) -> Result<&'static str, String> {
     word.to_str().map_err(|_| "the argument is not UTF-8".to_owned())
 }
 
-fn wrong(error: impl std::fmt::Display) -> String {
+pub(crate) fn wrong(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
 /// The table of directives.
-pub(crate) static COMMANDS: Commands<11> = Commands([
+pub(crate) static COMMANDS: Commands<16> = Commands([
     flag!(c"TokenBindingEnabled", SERVER, enabled, c"On or Off: negotiate and verify Token Binding (default On)"),
     list!(
         c"TokenBindingKeyParameters", SERVER, key_parameters,
@@ -138,6 +139,36 @@ pub(crate) static COMMANDS: Commands<11> = Commands([
         DIRECTORY,
         client_cert_forward,
         c"Off, Cert or Chain: the client's certificate for the backend, as RFC 9440 says (default Off)"
+    ),
+    list!(
+        c"OAuth2TokenVerify",
+        DIRECTORY,
+        oauth2::token_verify,
+        c"TYPE VALUE [OPTIONS]: who verifies access tokens; several lines are tried in order"
+    ),
+    list!(
+        c"OAuth2AcceptTokenIn",
+        DIRECTORY,
+        oauth2::accept_token_in,
+        c"TYPE [OPTIONS]: where access tokens are accepted: header, environment, query, post, cookie, basic"
+    ),
+    list!(
+        c"OAuth2TargetPass",
+        DIRECTORY,
+        oauth2::target_pass,
+        c"OPTIONS: how claims are passed to the application and the backend"
+    ),
+    list!(
+        c"OAuth2Cache",
+        SERVER,
+        oauth2::cache,
+        c"TYPE [OPTIONS]: where processes and servers share verdicts: shm, memcache, file, socache, redis"
+    ),
+    list!(
+        c"OAuth2CryptoPassphrase",
+        SERVER,
+        oauth2::crypto_passphrase,
+        c"key for what is kept in shared caches: text, file:/path, or exec:/path of a program that prints it"
     ),
     END,
 ]);

@@ -1,21 +1,24 @@
 //! The callbacks that httpd and mod_ssl call: each guards, wraps and calls its handler.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
+use crate::body::Body;
+use crate::common::Common;
 use crate::config::{Section, ServerConfig};
 use crate::connection::Connection;
 use crate::guard::{self, guard, injected};
-use crate::handlers::authorization::Requirement;
+use crate::handlers::authorization::{Outcome, TokenBindingRequirement};
+use crate::handlers::oauth2::authorization::Requirement;
 use crate::handlers::{
-    authorization, binding, certificate, client_cert, oidc_session, pass, referred, start, strip,
+    authorization, binding, certificate, client_cert, oauth2, oidc_session, pass, referred, start, strip,
     verification,
 };
 use crate::pool::Pool;
 use crate::request::Request;
 use crate::status::Status;
 use crate::tls::{self, Ssl};
-use crate::{ffi, log};
+use crate::{ffi, log, socache};
 
 // Configuration
 
@@ -26,7 +29,7 @@ pub(crate) unsafe extern "C" fn create<S: Section, Of>(
 ) -> *mut c_void {
     // SAFETY: httpd passes the configuration's pool.
     let pool = unsafe { Pool::from_raw(pool) };
-    std::ptr::from_ref(pool.put(S::DEFAULT)).cast_mut().cast()
+    std::ptr::from_ref(pool.put(S::create(pool))).cast_mut().cast()
 }
 
 /// Joins the configuration of a virtual host to the main server's, or of a section to the one around it.
@@ -41,7 +44,7 @@ pub(crate) unsafe extern "C" fn merge<S: Section>(
     let outer = unsafe { outer.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
     // SAFETY: as above.
     let inner = unsafe { inner.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
-    std::ptr::from_ref(pool.put(S::merge(outer, inner))).cast_mut().cast()
+    std::ptr::from_ref(pool.put(S::merge(outer, inner, pool))).cast_mut().cast()
 }
 
 // Start
@@ -58,6 +61,12 @@ pub(crate) unsafe extern "C" fn check_config(
         let mod_ssl_is_loaded = unsafe { !ffi::ap_find_linked_module(c"mod_ssl.c".as_ptr()).is_null() };
         // SAFETY: httpd's list of servers, complete by now.
         let mut next = unsafe { server.as_ref() };
+        // SAFETY: httpd passes its main server.
+        let common = unsafe { server.as_ref() }.and_then(|server| ServerConfig::of(server).common());
+        if let Some(Err(complaint)) = common.map(Common::finish) {
+            log::server!(None, Critical, "{complaint}");
+            return ffi::HTTP_INTERNAL_SERVER_ERROR;
+        }
         while let Some(server) = next {
             if let Err(complaint) = start::check(ServerConfig::of(server), mod_ssl_is_loaded) {
                 log::server!(Some(server), Critical, "{complaint} (server {})", name(server));
@@ -97,6 +106,63 @@ pub(crate) unsafe extern "C" fn init_server(
         log::server!(Some(server), Critical, "OpenSSL does not let us answer TLS extension 24: {error}");
         ffi::HTTP_INTERNAL_SERVER_ERROR
     })
+}
+
+/// Names what `Mutex` can configure.
+pub(crate) unsafe extern "C" fn pre_config(
+    pconf: *mut ffi::apr_pool_t,
+    _plog: *mut ffi::apr_pool_t,
+    _ptemp: *mut ffi::apr_pool_t,
+) -> c_int {
+    guard(|| {
+        // SAFETY: called in pre_config, as httpd wants it.
+        unsafe {
+            ffi::ap_mutex_register(
+                pconf,
+                socache::MUTEX.as_ptr(),
+                null(),
+                ffi::apr_lockmech_e_APR_LOCK_DEFAULT,
+                0,
+            )
+        }
+    })
+}
+
+/// In the parent, before it forks. httpd reads its configuration twice at start; the first time is for practice.
+pub(crate) unsafe extern "C" fn post_config(
+    pconf: *mut ffi::apr_pool_t,
+    _plog: *mut ffi::apr_pool_t,
+    _ptemp: *mut ffi::apr_pool_t,
+    server: *mut ffi::server_rec,
+) -> c_int {
+    guard(|| {
+        // SAFETY: reads httpd's state.
+        if unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE) } == ffi::AP_SQ_MS_CREATE_PRE_CONFIG {
+            return ffi::OK;
+        }
+        // SAFETY: the configuration's pool.
+        let common = Common::of(unsafe { Pool::from_raw(pconf) });
+        // SAFETY: in post_config, once.
+        match unsafe { oauth2::start::parent(common, server, pconf) } {
+            Ok(()) => ffi::OK,
+            Err(complaint) => {
+                log::server!(None, Critical, "{complaint}");
+                ffi::HTTP_INTERNAL_SERVER_ERROR
+            }
+        }
+    })
+}
+
+/// In a child, before its first connection.
+pub(crate) unsafe extern "C" fn child_init(pool: *mut ffi::apr_pool_t, server: *mut ffi::server_rec) {
+    guard(|| {
+        // SAFETY: httpd passes its main server.
+        let common = unsafe { server.as_ref() }.and_then(|server| ServerConfig::of(server).common());
+        if let Some(common) = common {
+            // SAFETY: in child_init, once, with the child's pool.
+            unsafe { oauth2::start::child(common, pool) };
+        }
+    });
 }
 
 // Connections
@@ -163,12 +229,26 @@ request_hooks! {
         oidc_session::prefix(request);
         Status::Declined
     };
+    /// Who is asking?
+    check_authn: oauth2::authentication::check;
+    /// May they?
+    auth_checker: oauth2::authorization::check;
     /// Access is granted, and mod_headers has not yet looked.
     fixups: |request| {
         pass::fixups(request);
+        oauth2::authentication::fixups(request);
         client_cert::headers(request);
         Status::Declined
     };
+}
+
+/// The response has gone out.
+pub(crate) unsafe extern "C" fn log_transaction(r: *mut ffi::request_rec) -> c_int {
+    guard(|| {
+        // SAFETY: httpd passes a live request.
+        oauth2::start::look_after(unsafe { Request::from_raw(r) });
+        ffi::DECLINED
+    })
 }
 
 /// Just before the handler, also for subrequests.
@@ -240,16 +320,31 @@ pub(crate) unsafe extern "C" fn trailers_filter(
     })
 }
 
+/// The filter [`body::REPLAY`].
+pub(crate) unsafe extern "C" fn replay_filter(
+    filter: *mut ffi::ap_filter_t,
+    brigade: *mut ffi::apr_bucket_brigade,
+    mode: ffi::ap_input_mode_t,
+    block: ffi::apr_read_type_e,
+    read_bytes: ffi::apr_off_t,
+) -> ffi::apr_status_t {
+    guard::filter(|| {
+        // SAFETY: httpd passes a live filter.
+        let (context, next) =
+            unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.ctx, filter.next));
+        // SAFETY: the context given with the filter, which lives as long as the request.
+        let Some(body) = (unsafe { context.cast::<Body>().as_ref() }) else { return ffi::APR_EGENERAL };
+        // SAFETY: httpd passes a brigade to fill.
+        unsafe { body.play(next, brigade, mode, block, read_bytes) }
+    })
+}
+
 // Authorization
 
-/// `Require token-binding ...` as httpd wants a provider described.
+/// A `Require` line's name and what reads and judges it, as httpd wants it described.
 pub(crate) struct Provider(ffi::authz_provider);
 // SAFETY: function pointers only.
 unsafe impl Sync for Provider {}
-pub(crate) static REQUIRE_TOKEN_BINDING: Provider = Provider(ffi::authz_provider {
-    check_authorization: Some(check_authorization),
-    parse_require_line: Some(parse_require_line),
-});
 
 impl Provider {
     pub(crate) const fn as_ptr(&self) -> *const c_void {
@@ -257,39 +352,94 @@ impl Provider {
     }
 }
 
-unsafe extern "C" fn parse_require_line(
-    _command: *mut ffi::cmd_parms,
-    line: *const c_char,
-    parsed: *mut *const c_void,
-) -> *const c_char {
-    guard(|| {
-        // SAFETY: httpd passes the arguments as a C string.
-        let arguments = unsafe { CStr::from_ptr(line) }.to_string_lossy();
-        match Requirement::parse(&arguments) {
-            Ok(requirement) => {
-                // SAFETY: httpd hands the pointer back to check_authorization; the value is a static.
-                unsafe { *parsed = std::ptr::from_ref(requirement).cast() };
-                std::ptr::null()
-            }
-            Err(complaint) => complaint.as_ptr(),
+/// Defines a provider: how its line is read, once, and how a request is judged by what was read.
+macro_rules! provider {
+    ($name:literal, $requirement:ty, $parse:expr, $judge:expr) => {{
+        unsafe extern "C" fn parse(
+            command: *mut ffi::cmd_parms,
+            line: *const c_char,
+            parsed: *mut *const c_void,
+        ) -> *const c_char {
+            // SAFETY: httpd passes its command, the rest of the line and where to put what was read.
+            guard(|| unsafe { read_requirement::<$requirement>(command, line, parsed, $parse) })
         }
-    })
+        unsafe extern "C" fn check(
+            r: *mut ffi::request_rec,
+            _line: *const c_char,
+            parsed: *const c_void,
+        ) -> ffi::authz_status {
+            guard(|| {
+                // SAFETY: httpd passes a live request.
+                let request = unsafe { Request::from_raw(r) };
+                injected(request, "check_authorization");
+                // SAFETY: what `parse` gave to httpd.
+                let Some(requirement) = (unsafe { parsed.cast::<$requirement>().as_ref() }) else {
+                    return ffi::authz_status_AUTHZ_GENERAL_ERROR;
+                };
+                let judge: fn(Request<'_>, &$requirement) -> Outcome = $judge;
+                match judge(request, requirement) {
+                    Outcome::Granted => ffi::authz_status_AUTHZ_GRANTED,
+                    Outcome::Denied => ffi::authz_status_AUTHZ_DENIED,
+                    Outcome::NobodyYet => ffi::authz_status_AUTHZ_DENIED_NO_USER,
+                }
+            })
+        }
+        static PROVIDER: Provider = Provider(ffi::authz_provider {
+            check_authorization: Some(check),
+            parse_require_line: Some(parse),
+        });
+        ($name, &PROVIDER)
+    }};
 }
 
-unsafe extern "C" fn check_authorization(
-    r: *mut ffi::request_rec,
-    _line: *const c_char,
-    parsed: *const c_void,
-) -> ffi::authz_status {
-    guard(|| {
-        // SAFETY: httpd passes a live request and what parse_require_line gave it.
-        let request = unsafe { Request::from_raw(r) };
-        // SAFETY: as above.
-        let requirement = unsafe { parsed.cast::<Requirement>().as_ref() }.copied().unwrap_or_default();
-        injected(request, "check_authorization");
-        match authorization::granted(request, requirement) {
-            true => ffi::authz_status_AUTHZ_GRANTED,
-            false => ffi::authz_status_AUTHZ_DENIED,
+/// All `Require` lines of this module.
+pub(crate) static REQUIRE: [(&CStr, &Provider); 3] = [
+    provider!(
+        c"token-binding",
+        TokenBindingRequirement,
+        TokenBindingRequirement::parse,
+        authorization::judge
+    ),
+    provider!(c"oauth2_claim", Requirement, Requirement::claim, oauth2::authorization::judge),
+    provider!(c"sender-constrained", Requirement, Requirement::constrained, oauth2::authorization::judge),
+];
+
+/// Reads a `Require` line; the complaint goes to httpd as a C string of the configuration's pool.
+unsafe fn read_requirement<R: 'static>(
+    command: *mut ffi::cmd_parms,
+    line: *const c_char,
+    parsed: *mut *const c_void,
+    parse: impl FnOnce(&[&str]) -> Result<R, String>,
+) -> *const c_char {
+    // SAFETY: httpd never calls without its command.
+    let command = unsafe { &*command };
+    // SAFETY: the configuration's pool.
+    let pool = unsafe { Pool::from_raw(command.pool) };
+    // SAFETY: a C string of the configuration.
+    let words = unsafe { words_of(line, pool) };
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match parse(&words) {
+        Ok(requirement) => {
+            let requirement: &R = pool.place(requirement);
+            // SAFETY: httpd hands the pointer back to `check`; the value lives as long as the configuration.
+            unsafe { *parsed = std::ptr::from_ref(requirement).cast() };
+            null()
         }
-    })
+        Err(complaint) => pool.string(&complaint).as_ptr(),
+    }
+}
+
+/// A line's words, with httpd's quoting.
+unsafe fn words_of(line: *const c_char, pool: Pool<'_>) -> Vec<String> {
+    let mut rest = line;
+    let mut words = Vec::new();
+    loop {
+        // SAFETY: `rest` points into the line, which ends in NUL.
+        let word = unsafe { ffi::ap_getword_conf(pool.as_ptr(), &raw mut rest) };
+        // SAFETY: a C string of the pool.
+        match unsafe { crate::request::c_str(word) } {
+            Some(word) if !word.is_empty() => words.push(word.to_string_lossy().into_owned()),
+            _ => return words,
+        }
+    }
 }

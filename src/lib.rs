@@ -4,7 +4,9 @@
 //! of a request; the callbacks are in `hooks.rs`, what they do in `handlers/`.
 
 mod binding;
+mod body;
 mod command;
+mod common;
 mod config;
 mod connection;
 mod directives;
@@ -13,9 +15,13 @@ mod guard;
 mod handlers;
 mod hooks;
 mod log;
+mod oauth2_directives;
 mod pool;
 mod request;
+mod sections;
+mod shared_cache;
 mod slot;
+mod socache;
 mod status;
 mod table;
 mod tls;
@@ -100,6 +106,9 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
     guard::install_panic_hook();
     // start: configuration and mod_ssl's contexts
     register!(ap_hook_check_config(Some(hooks::check_config), null(), null(), ffi::APR_HOOK_MIDDLE));
+    register!(ap_hook_pre_config(Some(hooks::pre_config), null(), null(), ffi::APR_HOOK_MIDDLE));
+    register!(ap_hook_post_config(Some(hooks::post_config), null(), null(), ffi::APR_HOOK_MIDDLE));
+    register!(ap_hook_child_init(Some(hooks::child_init), null(), null(), ffi::APR_HOOK_MIDDLE));
     // handshake
     register!(tb_hook_mod_ssl(Some(hooks::init_server), Some(hooks::pre_handshake)));
     // connection: when mod_ssl has finished the handshake, and before mod_http2 takes the connection over
@@ -124,15 +133,39 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
         ffi::APR_HOOK_MIDDLE,
         ffi::AP_AUTH_INTERNAL_PER_CONF
     ));
-    // authorization
-    register!(ap_register_auth_provider(
-        pool,
-        ffi::AUTHZ_PROVIDER_GROUP.as_ptr(),
-        c"token-binding".as_ptr(),
-        ffi::AUTHZ_PROVIDER_VERSION.as_ptr(),
-        hooks::REQUIRE_TOKEN_BINDING.as_ptr(),
+    // authentication: an access token comes before mod_auth_openidc's session
+    register!(ap_hook_check_authn(
+        Some(hooks::check_authn),
+        null(),
+        MOD_AUTH_OPENIDC.as_ptr(),
+        ffi::APR_HOOK_MIDDLE,
         ffi::AP_AUTH_INTERNAL_PER_CONF
     ));
+    // above all others: what they did to the body is done
+    register!(ap_register_input_filter(
+        body::REPLAY.as_ptr(),
+        Some(hooks::replay_filter),
+        None,
+        ffi::ap_filter_type_AP_FTYPE_RESOURCE - 1
+    ));
+    // authorization
+    register!(ap_hook_check_authz(
+        Some(hooks::auth_checker),
+        null(),
+        null(),
+        FIRST_OF_ALL,
+        ffi::AP_AUTH_INTERNAL_PER_CONF
+    ));
+    for (name, provider) in hooks::REQUIRE {
+        register!(ap_register_auth_provider(
+            pool,
+            ffi::AUTHZ_PROVIDER_GROUP.as_ptr(),
+            name.as_ptr(),
+            ffi::AUTHZ_PROVIDER_VERSION.as_ptr(),
+            provider.as_ptr(),
+            ffi::AP_AUTH_INTERNAL_PER_CONF
+        ));
+    }
     // what the location's application and backend get, before RequestHeader reads the variables
     register!(ap_hook_fixups(Some(hooks::fixups), null(), MOD_HEADERS.as_ptr(), FIRST_OF_ALL));
     register!(ap_hook_insert_filter(Some(hooks::insert_filter), null(), null(), ffi::APR_HOOK_LAST));
@@ -160,5 +193,12 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
         Some(hooks::referred_filter),
         None,
         ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
+    ));
+    // afterwards, behind the modules that write the access log
+    register!(ap_hook_log_transaction(
+        Some(hooks::log_transaction),
+        null(),
+        null(),
+        ffi::APR_HOOK_REALLY_LAST
     ));
 }

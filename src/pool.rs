@@ -53,12 +53,17 @@ impl<'p> Pool<'p> {
         unsafe { &*place }
     }
 
-    /// Copies a string; a NUL inside ends it.
-    pub(crate) fn string(self, text: &str) -> &'p CStr {
+    /// Copies octets as a string; a NUL inside ends it.
+    pub(crate) fn octets(self, octets: &[u8]) -> &'p CStr {
         // SAFETY: the pool is live; the length belongs to the pointer.
-        let copy = unsafe { ffi::apr_pstrmemdup(self.raw.as_ptr(), text.as_ptr().cast(), text.len()) };
+        let copy = unsafe { ffi::apr_pstrmemdup(self.raw.as_ptr(), octets.as_ptr().cast(), octets.len()) };
         // SAFETY: the copy ends in NUL and lives in the pool.
         unsafe { CStr::from_ptr(copy) }
+    }
+
+    /// Copies a string; a NUL inside ends it.
+    pub(crate) fn string(self, text: &str) -> &'p CStr {
+        self.octets(text.as_bytes())
     }
 }
 

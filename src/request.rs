@@ -1,6 +1,6 @@
 //! A request, in httpd's words.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -8,8 +8,12 @@ use crate::config::{DirConfig, ServerConfig};
 use crate::connection::Connection;
 use crate::handlers::state::RequestState;
 use crate::pool::Pool;
+use crate::status::Status;
 use crate::table::Table;
 use crate::{ffi, slot};
+
+/// A hook of httpd's `auth_checker`.
+pub(crate) type AuthChecker = unsafe extern "C" fn(*mut ffi::request_rec) -> c_int;
 
 /// A `request_rec`. What belongs to the request lives for `'r`; so does, seen from here, its connection and configuration.
 #[derive(Clone, Copy)]
@@ -102,6 +106,94 @@ impl<'r> Request<'r> {
     pub(crate) fn dir_config(&self) -> &'r DirConfig {
         // SAFETY: the configuration lives as long as the request at least.
         unsafe { DirConfig::of(self.fields().per_dir_config) }
+    }
+
+    /// The location's `AuthType`.
+    pub(crate) fn auth_type(&self) -> Option<&'r CStr> {
+        // SAFETY: a live request.
+        let kind = unsafe { ffi::ap_auth_type(self.as_ptr()) };
+        // SAFETY: null or a C string of the configuration.
+        unsafe { c_str(kind) }
+    }
+
+    /// The location's `AuthName`.
+    pub(crate) fn auth_name(&self) -> Option<&'r CStr> {
+        // SAFETY: a live request.
+        let name = unsafe { ffi::ap_auth_name(self.as_ptr()) };
+        // SAFETY: null or a C string of the configuration or the request.
+        unsafe { c_str(name) }
+    }
+
+    /// REMOTE_USER, once somebody has authenticated the request.
+    pub(crate) fn user(&self) -> Option<&'r CStr> {
+        // SAFETY: null or a C string of the request.
+        unsafe { c_str(self.fields().user) }
+    }
+
+    /// Sets REMOTE_USER and AUTH_TYPE.
+    pub(crate) fn set_user(&self, user: &'r CStr, auth_type: &'static CStr) {
+        // SAFETY: httpd works on the request in this thread, and reads the strings only.
+        unsafe { (*self.raw.as_ptr()).user = user.as_ptr().cast_mut() };
+        // SAFETY: as above.
+        unsafe { (*self.raw.as_ptr()).ap_auth_type = auth_type.as_ptr().cast_mut() };
+    }
+
+    /// The method, as it came.
+    pub(crate) fn method(&self) -> &'r CStr {
+        // SAFETY: null or a C string of the request.
+        unsafe { c_str(self.fields().method) }.unwrap_or(c"")
+    }
+
+    /// The path of the URL.
+    pub(crate) fn path(&self) -> &'r CStr {
+        // SAFETY: null or a C string of the request.
+        unsafe { c_str(self.fields().uri) }.unwrap_or(c"")
+    }
+
+    /// What follows the `?`.
+    pub(crate) fn query(&self) -> Option<&'r CStr> {
+        // SAFETY: null or a C string of the request.
+        unsafe { c_str(self.fields().args) }
+    }
+
+    /// Puts another query in its place.
+    pub(crate) fn set_query(&self, query: Option<&'r CStr>) {
+        let query = query.map_or(std::ptr::null_mut(), |query| query.as_ptr().cast_mut());
+        // SAFETY: httpd works on the request in this thread, and reads the string only.
+        unsafe { (*self.raw.as_ptr()).args = query };
+        // SAFETY: as above.
+        unsafe { (*self.raw.as_ptr()).parsed_uri.query = query };
+    }
+
+    /// When the request arrived, in seconds since 1970.
+    pub(crate) fn time(&self) -> i64 {
+        self.fields().request_time / 1_000_000
+    }
+
+    /// Headers that go out with an error, too.
+    pub(crate) fn error_headers_out(&self) -> Table<'r> {
+        self.table(self.fields().err_headers_out)
+    }
+
+    /// Asks the other modules' hooks what `own` was asked: the first that does not decline decides.
+    pub(crate) fn run_other_auth_checkers(&self, own: AuthChecker) -> Status {
+        // SAFETY: httpd's array of hooks, sorted and unchanged since start.
+        let array = unsafe { ffi::ap_hook_get_auth_checker() };
+        // SAFETY: null or that array.
+        let Some(array) = (unsafe { array.as_ref() }) else { return Status::Declined };
+        let count = usize::try_from(array.nelts).unwrap_or(0);
+        // SAFETY: httpd's array of that many links.
+        let links =
+            unsafe { std::slice::from_raw_parts(array.elts.cast::<ffi::ap_LINK_auth_checker_t>(), count) };
+        let others = links.iter().filter_map(|link| link.pFunc).filter(|hook| *hook as usize != own as usize);
+        for hook in others {
+            // SAFETY: a hook of this kind, called with a live request.
+            match Status::from_hook(unsafe { hook(self.as_ptr()) }) {
+                Status::Declined => (),
+                status => return status,
+            }
+        }
+        Status::Declined
     }
 
     /// What this module noted about the request itself.

@@ -1,7 +1,8 @@
 //! httpd's shared object caches: mod_socache_shmcb, _memcache, _dbm and their like.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::ffi;
 use crate::pool::Pool;
@@ -10,9 +11,10 @@ use crate::pool::Pool;
 pub(crate) struct Socache {
     provider: &'static ffi::ap_socache_provider_t,
     instance: *mut ffi::ap_socache_instance_t,
-    /// For providers that cannot be used by several threads or processes at one time.
-    mutex: *mut ffi::apr_global_mutex_t,
-    server: *mut ffi::server_rec,
+    /// For providers that cannot be used by several threads or processes at one time. Set by `start`, once.
+    mutex: AtomicPtr<ffi::apr_global_mutex_t>,
+    /// Set by `start`, once.
+    server: AtomicPtr<ffi::server_rec>,
 }
 
 // SAFETY: providers are used under the mutex, or say that they need none.
@@ -59,7 +61,9 @@ impl Socache {
         // SAFETY: null or a C string of one of the pools.
         match unsafe { crate::request::c_str(complaint) } {
             Some(complaint) => Err(complaint.to_string_lossy().into_owned()),
-            None => Ok(Self { provider, instance, mutex: null_mut(), server: null_mut() }),
+            None => {
+                Ok(Self { provider, instance, mutex: AtomicPtr::default(), server: AtomicPtr::default() })
+            }
         }
     }
 
@@ -68,32 +72,41 @@ impl Socache {
     /// # Safety
     /// Called once from post_config, with its server and its configuration pool.
     pub(crate) unsafe fn start(
-        &mut self,
+        &self,
         server: *mut ffi::server_rec,
         pool: *mut ffi::apr_pool_t,
-        average_size: u32,
-        lifetime: i64,
     ) -> Result<(), String> {
-        self.server = server;
+        self.server.store(server, Ordering::Release);
         if self.needs_mutex() {
+            let mut mutex = null_mut();
             // SAFETY: in post_config; the mutex lives in the configuration's pool.
             let status = unsafe {
-                ffi::ap_global_mutex_create(&raw mut self.mutex, null_mut(), MUTEX.as_ptr(), null(), server, pool, 0)
+                ffi::ap_global_mutex_create(
+                    &raw mut mutex,
+                    null_mut(),
+                    MUTEX.as_ptr(),
+                    null(),
+                    server,
+                    pool,
+                    0,
+                )
             };
             if status != ffi::APR_SUCCESS {
                 return Err(format!("the mutex of the token cache cannot be created (APR status {status})"));
             }
+            self.mutex.store(mutex, Ordering::Release);
         }
-        let mut hints = ffi::ap_socache_hints {
-            avg_id_len: 32,
-            avg_obj_size: average_size,
-            expiry_interval: lifetime.saturating_mul(1_000_000),
-        };
+        // A verdict with some claims; expired entries are looked for every minute.
+        let mut hints =
+            ffi::ap_socache_hints { avg_id_len: 32, avg_obj_size: 1024, expiry_interval: 60_000_000 };
         let init = self.provider.init.ok_or("the cache's provider is incomplete")?;
         // SAFETY: as the provider's contract says; the name is at most 16 characters.
-        let status = unsafe { init(self.instance, c"tokbind-verdicts".as_ptr(), &raw mut hints, server, pool) };
+        let status =
+            unsafe { init(self.instance, c"tokbind-verdicts".as_ptr(), &raw mut hints, server, pool) };
         if status != ffi::APR_SUCCESS {
-            return Err(format!("the token cache cannot be started (APR status {status}); see the lines above"));
+            return Err(format!(
+                "the token cache cannot be started (APR status {status}); see the lines above"
+            ));
         }
         Ok(())
     }
@@ -102,14 +115,16 @@ impl Socache {
     ///
     /// # Safety
     /// Called once from child_init with the child's pool.
-    pub(crate) unsafe fn child_init(&mut self, pool: *mut ffi::apr_pool_t) -> Result<(), String> {
-        if self.mutex.is_null() {
+    pub(crate) unsafe fn child_init(&self, pool: *mut ffi::apr_pool_t) -> Result<(), String> {
+        let mut mutex = self.mutex.load(Ordering::Acquire);
+        if mutex.is_null() {
             return Ok(());
         }
         // SAFETY: the mutex was made by the parent.
-        let file = unsafe { ffi::apr_global_mutex_lockfile(self.mutex) };
+        let file = unsafe { ffi::apr_global_mutex_lockfile(mutex) };
         // SAFETY: as above.
-        let status = unsafe { ffi::apr_global_mutex_child_init(&raw mut self.mutex, file, pool) };
+        let status = unsafe { ffi::apr_global_mutex_child_init(&raw mut mutex, file, pool) };
+        self.mutex.store(mutex, Ordering::Release);
         (status == ffi::APR_SUCCESS)
             .then_some(())
             .ok_or_else(|| format!("the mutex of the token cache cannot be opened (APR status {status})"))
@@ -125,7 +140,7 @@ impl Socache {
         let status = unsafe {
             retrieve(
                 self.instance,
-                self.server,
+                self.server.load(Ordering::Acquire),
                 id.as_ptr(),
                 32,
                 value.as_mut_ptr(),
@@ -154,7 +169,7 @@ impl Socache {
         unsafe {
             store(
                 self.instance,
-                self.server,
+                self.server.load(Ordering::Acquire),
                 id.as_ptr(),
                 32,
                 expiry,
@@ -171,21 +186,23 @@ impl Socache {
 
     /// The lock, where one is needed; None where it cannot be had.
     fn lock(&self) -> Option<Locked> {
-        if self.mutex.is_null() {
+        let mutex = self.mutex.load(Ordering::Acquire);
+        if mutex.is_null() {
             return (!self.needs_mutex()).then_some(Locked(null_mut()));
         }
         // SAFETY: made by `start`. Held by us alone until dropped; the system releases it when its holder dies.
-        let status = unsafe { ffi::apr_global_mutex_lock(self.mutex) };
-        (status == ffi::APR_SUCCESS).then_some(Locked(self.mutex))
+        let status = unsafe { ffi::apr_global_mutex_lock(mutex) };
+        (status == ffi::APR_SUCCESS).then_some(Locked(mutex))
     }
 }
 
 impl Drop for Socache {
     fn drop(&mut self) {
         // Providers that were started are destroyed with their pool's own resources; those that were not have none.
-        if let (Some(destroy), false) = (self.provider.destroy, self.server.is_null()) {
+        let server = *self.server.get_mut();
+        if let (Some(destroy), false) = (self.provider.destroy, server.is_null()) {
             // SAFETY: started, and not used after this.
-            unsafe { destroy(self.instance, self.server) };
+            unsafe { destroy(self.instance, server) };
         }
     }
 }
@@ -200,9 +217,4 @@ impl Drop for Locked {
             unsafe { ffi::apr_global_mutex_unlock(self.0) };
         }
     }
-}
-
-/// A provider's configuration string.
-pub(crate) fn argument(text: String) -> CString {
-    crate::pool::c_string(text)
 }

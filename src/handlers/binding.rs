@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
+use sender_constraint::thumbprint::Thumbprint;
 use token_binding::context::TokenBindingContext;
-use token_binding::{EKM_LEN, EXPORTER_LABEL, Ekm, base64url};
+use token_binding::{EKM_LEN, EXPORTER_LABEL, Ekm};
 
 use crate::binding::{Binding, ClientCertificate, Messages, TlsConnection, TokenBinding};
 use crate::connection::Connection;
@@ -102,20 +103,20 @@ fn token_binding(
     Some(TokenBinding { negotiated, ekm, context, messages: Messages::default() })
 }
 
-/// RFC 8705 §3.1: SHA-256 over the DER certificate, base64url without padding.
+/// RFC 8705 §3.1: SHA-256 over the DER certificate.
 fn client_certificate(connection: Connection<'_>, x509: X509, chain: Vec<X509>) -> Option<ClientCertificate> {
-    match x509.digest(MessageDigest::sha256()) {
-        Ok(digest) => {
-            let thumbprint = c_string(base64url::encode(&digest));
-            Some(ClientCertificate { x509, chain, thumbprint, fields: OnceLock::new() })
-        }
+    let digest = match x509.digest(MessageDigest::sha256()) {
+        Ok(digest) => <[u8; 32]>::try_from(&*digest).ok()?,
         Err(error) => {
             log::connection!(
                 connection,
                 Warning,
                 "connection: OpenSSL cannot hash the client certificate: {error}"
             );
-            None
+            return None;
         }
-    }
+    };
+    let x5t = Thumbprint::from_digest(digest);
+    let thumbprint = c_string(x5t.to_base64url());
+    Some(ClientCertificate { x509, chain, thumbprint, x5t, fields: OnceLock::new() })
 }

@@ -5,6 +5,7 @@ pub(crate) mod binding;
 pub(crate) mod certificate;
 pub(crate) mod client_cert;
 pub(crate) mod negotiation;
+pub(crate) mod oauth2;
 pub(crate) mod oidc_session;
 pub(crate) mod pass;
 pub(crate) mod referred;

@@ -4,7 +4,8 @@ use std::ffi::CStr;
 
 use token_binding::reserved::{self, Field};
 
-use crate::handlers::{pass, state};
+use crate::common::{ClaimFields, Common};
+use crate::handlers::{client_cert, oauth2, pass, state};
 use crate::request::Request;
 use crate::table::Table;
 use crate::{ffi, log};
@@ -22,13 +23,14 @@ pub(crate) struct Found<'r> {
 
 /// Removes the reserved fields. `Sec-Token-Binding` is removed too, and handed to the caller.
 pub(crate) fn headers<'r>(request: Request<'r>) -> Found<'r> {
+    let rules = Rules::of(request);
     let headers = request.headers_in();
     let mut found = Found { message: None, several: false };
     let mut may_have_trailers = false;
     let mut reserved_fields = 0;
     for entry in headers.entries() {
-        let Some(name) = interesting(entry) else { continue };
-        match reserved::classify(name.to_bytes()) {
+        let Some(name) = rules.interesting(entry) else { continue };
+        match rules.classify(name) {
             Field::Message => {
                 found.several |= found.message.is_some();
                 // SAFETY: values are C strings of the request's pool.
@@ -40,7 +42,7 @@ pub(crate) fn headers<'r>(request: Request<'r>) -> Found<'r> {
         }
     }
     for _ in 0..reserved_fields {
-        remove_one(request, headers);
+        rules.remove_one(request, headers);
     }
     if may_have_trailers {
         request.add_input_filter(TRAILERS);
@@ -53,41 +55,68 @@ pub(crate) fn headers<'r>(request: Request<'r>) -> Found<'r> {
 // RFC 8473 §2: the field is not used in trailers.
 pub(crate) fn trailers(request: Request<'_>) {
     let Some(trailers) = request.trailers_in() else { return };
+    let rules = Rules::of(request);
     let mut hostile = false;
-    while remove_one(request, trailers) {
+    while rules.remove_one(request, trailers) {
         hostile = true;
     }
     if hostile {
         log::request!(request, Info, "request: trailers that only this server may set were removed");
-        while remove_one(request, request.headers_in()) {}
+        while rules.remove_one(request, request.headers_in()) {}
         if let Some(state) = state::of(request) {
             pass::on(request, state);
         }
+        client_cert::headers(request);
+        oauth2::authentication::pass_again(request);
     }
 }
 
-/// Removes the first reserved field and all of the same name; false where there is none.
-fn remove_one(request: Request<'_>, table: Table<'_>) -> bool {
-    let is_reserved = |name: &&CStr| reserved::classify(name.to_bytes()) != Field::Free;
-    let Some(name) = table.entries().iter().filter_map(interesting).find(is_reserved) else { return false };
-    if reserved::classify(name.to_bytes()) == Field::Reserved {
-        log::request!(
-            request,
-            Debug,
-            "request: header {} removed: only this server may set it",
-            name.to_string_lossy().escape_default()
-        );
-    }
-    table.unset(name);
-    true
+/// What is reserved: the names of Token Binding and client certificates, and those of claims in any location.
+struct Rules<'r> {
+    claims: Option<&'r ClaimFields>,
 }
 
-/// The entry's name, where its initial says that it is worth a look.
-fn interesting(entry: &ffi::apr_table_entry_t) -> Option<&CStr> {
-    // SAFETY: keys are C strings, at least of a NUL.
-    let initial = unsafe { *entry.key }.cast_unsigned();
-    // SAFETY: as above.
-    reserved::may_be_reserved(initial).then(|| unsafe { CStr::from_ptr(entry.key) })
+impl<'r> Rules<'r> {
+    fn of(request: Request<'r>) -> Self {
+        let finished = request.server_config().common().and_then(Common::finished);
+        Self { claims: finished.map(|finished| &finished.claim_fields) }
+    }
+
+    /// The entry's name, where its initial says that it is worth a look.
+    fn interesting<'e>(&self, entry: &'e ffi::apr_table_entry_t) -> Option<&'e CStr> {
+        // SAFETY: keys are C strings, at least of a NUL.
+        let initial = unsafe { *entry.key }.cast_unsigned();
+        let may_be =
+            reserved::may_be_reserved(initial) || self.claims.is_some_and(|claims| claims.may_be(initial));
+        // SAFETY: as above.
+        may_be.then(|| unsafe { CStr::from_ptr(entry.key) })
+    }
+
+    fn classify(&self, name: &CStr) -> Field {
+        match reserved::classify(name.to_bytes()) {
+            Field::Free if self.claims.is_some_and(|claims| claims.are_ours(name.to_bytes())) => {
+                Field::Reserved
+            }
+            field => field,
+        }
+    }
+
+    /// Removes the first reserved field and all of the same name; false where there is none.
+    fn remove_one(&self, request: Request<'_>, table: Table<'_>) -> bool {
+        let is_reserved = |name: &&CStr| self.classify(name) != Field::Free;
+        let names = table.entries().iter().filter_map(|entry| self.interesting(entry));
+        let Some(name) = names.into_iter().find(is_reserved) else { return false };
+        if self.classify(name) == Field::Reserved {
+            log::request!(
+                request,
+                Debug,
+                "request: header {} removed: only this server may set it",
+                name.to_string_lossy().escape_default()
+            );
+        }
+        table.unset(name);
+        true
+    }
 }
 
 /// Only such a request can have trailers: HTTP/1.1 sends them after a chunked body, HTTP/2 after any.

@@ -50,16 +50,16 @@ fn judge<'r>(
         (Step::Verify, Some(token_binding), Some(field)) => {
             verified(request, token_binding, field, found.several)
         }
-        (Step::Unbound(status), ..) => (unbound(status), HttpStatus::Declined),
+        (Step::Unbound(status), ..) => (RequestState::unbound(status), HttpStatus::Declined),
         (Step::Refuse(status), ..) => {
             log::request!(
                 request,
                 Info,
                 "request refused: Token Binding was negotiated, but there is no Sec-Token-Binding"
             );
-            (unbound(status), HttpStatus::BadRequest)
+            (RequestState::unbound(status), HttpStatus::BAD_REQUEST)
         }
-        (Step::Verify, ..) => (unbound(Status::Invalid), HttpStatus::BadRequest),
+        (Step::Verify, ..) => (RequestState::unbound(Status::Invalid), HttpStatus::BAD_REQUEST),
     }
 }
 
@@ -72,12 +72,12 @@ fn verified<'r>(
     match message(request, token_binding, field, several) {
         Ok(message) => {
             let verified = Some(Verified { message, token_binding, field });
-            (RequestState { verified, ..unbound(Status::Verified) }, HttpStatus::Declined)
+            (RequestState { verified, ..RequestState::unbound(Status::Verified) }, HttpStatus::Declined)
         }
         Err(rejection) => {
             log::request!(request, Info, "request refused: Sec-Token-Binding: {rejection}");
             // RFC 8473 §2: 400 to a request with an invalid binding.
-            (unbound(Status::Invalid), HttpStatus::BadRequest)
+            (RequestState::unbound(Status::Invalid), HttpStatus::BAD_REQUEST)
         }
     }
 }
@@ -96,21 +96,19 @@ fn message<'r>(
         return Ok(known);
     }
     let verified = verify(field.to_bytes(), &token_binding.negotiated, &token_binding.ekm)?;
+    let tbh = verified.provided.hash();
     let message = VerifiedMessage {
         field: field.to_owned(),
         provided: c_string(verified.provided.to_base64url()),
         referred: verified.referred.map(|id| c_string(id.to_base64url())),
         other: ttrp::other_header_value(&verified.other).map(c_string),
-        hash: c_string(verified.provided.hash().to_base64url()),
+        hash: c_string(tbh.to_base64url()),
+        tbh,
     };
     Ok(match token_binding.messages.remember(message) {
         Ok(remembered) => remembered,
         Err(message) => request.pool().place(message),
     })
-}
-
-fn unbound<'r>(status: Status) -> RequestState<'r> {
-    RequestState { status, verified: None, passed: None.into() }
 }
 
 /// Nothing that was there before, whoever set it, may pass for a verdict.

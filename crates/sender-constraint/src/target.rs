@@ -98,6 +98,13 @@ impl TargetSettings {
         self.user_header.as_deref()
     }
 
+    /// Whether a request header that begins with this octet may be one of those: most need no further look.
+    #[must_use]
+    pub fn may_begin_ours(&self, initial: u8) -> bool {
+        let begins = |name: &[u8]| name.first().is_some_and(|first| cgi(*first) == cgi(initial));
+        begins(self.prefix().as_bytes()) || self.user_header().is_some_and(|name| begins(name.to_bytes()))
+    }
+
     /// Whether only this module may set this request header: one from a client must be removed.
     ///
     /// Names are compared as CGI would see them: `OAUTH2-CLAIM-sub` becomes the same `HTTP_OAUTH2_CLAIM_SUB`.

@@ -1,0 +1,135 @@
+//! Who is asking: the access token of a request, verified, with its bindings compared with what the connection proves.
+
+use std::ffi::CStr;
+
+use sender_constraint::cnf::Proofs;
+use sender_constraint::decision::{Authenticated, Policy, Refused, Verifiers, authenticate};
+use sender_constraint::refusal::Refusal;
+use sender_constraint::target::TargetSettings;
+use sender_constraint::token_source::TokenSources;
+
+use crate::handlers::oauth2::surroundings::Surroundings;
+use crate::handlers::oauth2::view::View;
+use crate::handlers::oauth2::{challenge, strip};
+use crate::handlers::{binding, state};
+use crate::log;
+use crate::request::Request;
+use crate::status::Status;
+
+/// `AUTH_TYPE` of an authenticated request.
+const AUTH_TYPE: &CStr = c"oauth2";
+
+/// Whether a token must be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// `AuthType oauth2`
+    Mandatory,
+    /// `AuthType auth-openidc`: without a token it is mod_auth_openidc's turn.
+    Optional,
+}
+
+/// Whether the location's `AuthType` is ours, and what it asks for.
+fn presence(request: Request<'_>) -> Option<Presence> {
+    match request.auth_type()?.to_bytes() {
+        kind if kind.eq_ignore_ascii_case(b"oauth2") => Some(Presence::Mandatory),
+        kind if kind.eq_ignore_ascii_case(b"auth-openidc") => Some(Presence::Optional),
+        _ => None,
+    }
+}
+
+/// Authentication, for locations with one of our types.
+pub(crate) fn check(request: Request<'_>) -> Status {
+    let Some(presence) = presence(request) else { return Status::Declined };
+    let config = request.dir_config();
+    let Some(common) = request.server_config().common() else { return Status::Declined };
+    let (no_sources, no_verifiers, no_target) =
+        (TokenSources::default(), Verifiers::new(Vec::new()), Default::default());
+    let policy = Policy {
+        sources: config.sources().unwrap_or(&no_sources),
+        verifiers: config.verifiers().unwrap_or(&no_verifiers),
+        target: config.target().unwrap_or(&no_target),
+    };
+    let surroundings = Surroundings::of_request(request, common);
+    match authenticate(&policy, &View::of(request), &proofs(request), &surroundings) {
+        Ok(authenticated) => accept(request, authenticated, policy.target),
+        Err(refused) if presence == Presence::Optional && refused.refusal == Refusal::NoToken => {
+            Status::Declined
+        }
+        Err(refused) => refuse(request, &refused, policy.sources),
+    }
+}
+
+/// What this very connection and request prove. Never anything out of a header.
+fn proofs<'r>(request: Request<'r>) -> Proofs<'r> {
+    let certificate = binding::current(request.connection()).and_then(|binding| binding.certificate.as_ref());
+    let verified = state::of(request).and_then(|state| state.verified);
+    Proofs {
+        certificate: certificate.map(|certificate| &certificate.x5t),
+        token_binding: verified.map(|verified| &verified.message.tbh),
+    }
+}
+
+fn accept<'r>(request: Request<'r>, authenticated: Authenticated, target: &TargetSettings) -> Status {
+    // The token may be forgotten while the request goes on: what refers to it keeps it.
+    let authenticated: &'r Authenticated = request.pool().place(authenticated);
+    request.set_user(&authenticated.accepted.passed.user, AUTH_TYPE);
+    if let Some(strip) = &authenticated.strip {
+        strip::apply(request, strip);
+    }
+    pass(request, authenticated, target);
+    if let Some(state) = state::own(request) {
+        state.authenticated.set(Some(authenticated));
+    }
+    Status::Ok
+}
+
+/// Variables and headers for what is behind us.
+fn pass<'r>(request: Request<'r>, authenticated: &'r Authenticated, target: &TargetSettings) {
+    let passed = &authenticated.accepted.passed;
+    if target.variables() {
+        let variables = request.variables();
+        passed.pairs.iter().for_each(|(name, value)| variables.set(name, value));
+    }
+    let headers = request.headers_in();
+    if target.headers() {
+        passed.pairs.iter().for_each(|(name, value)| headers.set(name, value));
+    }
+    if let Some(name) = target.user_header() {
+        headers.set(request.pool().octets(name.to_bytes()), &passed.user_header);
+    }
+}
+
+/// For a request whose headers were stripped once more: after an internal redirect, to which httpd applies the first
+/// request's authentication, and after trailers.
+pub(crate) fn pass_again(request: Request<'_>) {
+    let Some(authenticated) = state::chain(request).find_map(|state| state.authenticated.get()) else {
+        return;
+    };
+    if presence(request).is_some() {
+        let default = TargetSettings::default();
+        let target = request.dir_config().target().map_or(&default, AsRef::as_ref);
+        pass(request, authenticated, target);
+    }
+}
+
+/// At a location whose authentication was skipped: it is part of a request that was authenticated under the same configuration.
+pub(crate) fn fixups(request: Request<'_>) {
+    if request.prev().is_some() || request.main().is_some() {
+        pass_again(request);
+    }
+}
+
+fn refuse(request: Request<'_>, refused: &Refused, sources: &TokenSources) -> Status {
+    let refusal = &refused.refusal;
+    let location = request.path().to_string_lossy();
+    if refusal.is_our_fault() {
+        log::request!(request, Error, "request to {location} cannot be judged: {refused}");
+    } else {
+        log::request!(request, Info, "request to {location} refused: {refused}");
+    }
+    challenge::add(request, refusal, sources.scheme());
+    if let Some(seconds) = refusal.retry_after() {
+        request.error_headers_out().set(c"Retry-After", request.pool().string(&seconds.to_string()));
+    }
+    Status::Http(refusal.status())
+}

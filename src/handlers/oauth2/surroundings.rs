@@ -1,0 +1,124 @@
+//! What the decisions need of the world: time, memory, caches, the network, the log.
+
+use std::time::{Duration, Instant};
+
+use backchannel::http;
+use backchannel::redis_cache::Unavailable;
+use sender_constraint::exchange::{Answer, Exchange, Transport};
+use sender_constraint::services::{Event, Memory, Services};
+use sender_constraint::verdict::CacheKey;
+use sender_constraint::verifier_config::CacheName;
+
+use crate::common::{Common, Process};
+use crate::log;
+use crate::pool::Pool;
+use crate::request::Request;
+
+/// The world as one request sees it.
+pub(crate) struct Surroundings<'r> {
+    request: Option<Request<'r>>,
+    common: &'r Common,
+    process: &'r Process,
+    pool: Pool<'r>,
+    now: i64,
+}
+
+impl<'r> Surroundings<'r> {
+    pub(crate) fn of_request(request: Request<'r>, common: &'r Common) -> Self {
+        let process = common.process();
+        Self { request: Some(request), common, process, pool: request.pool(), now: request.time() }
+    }
+
+    /// The world as a child process sees it that has no request yet.
+    pub(crate) fn of_process(common: &'r Common, pool: Pool<'r>) -> Self {
+        // SAFETY: reads the clock.
+        let now = unsafe { crate::ffi::apr_time_now() } / 1_000_000;
+        Self { request: None, common, process: common.process(), pool, now }
+    }
+
+    /// A process that starts serves nobody while it waits, so it does not wait long.
+    fn timeout(&self, configured: Duration) -> Duration {
+        const AT_START: Duration = Duration::from_secs(1);
+        if self.request.is_some() { configured } else { configured.min(AT_START) }
+    }
+
+    /// The administrator's business.
+    fn complain(&self, complaint: std::fmt::Arguments<'_>) {
+        match self.request {
+            Some(request) => log::request!(request, Error, "{complaint}"),
+            None => log::server!(None, Error, "{complaint}"),
+        }
+    }
+
+    /// A shared cache that is away is no fault of the request, and one line per failure is enough.
+    fn cache_failed(&self, error: &Unavailable) {
+        if matches!(error, Unavailable::Failed { .. }) {
+            self.complain(format_args!("token cache: {error}"));
+        }
+    }
+}
+
+impl Transport for Surroundings<'_> {
+    fn send(&self, request: &Exchange<'_>) -> Result<Answer, String> {
+        let endpoint = http::Endpoint {
+            url: request.endpoint.url.clone(),
+            verify_tls: request.endpoint.verify_tls,
+            ca_file: request.endpoint.ca_file.clone(),
+            client_certificate: request.endpoint.client_certificate.clone(),
+            proxy: request.endpoint.proxy.clone(),
+            timeout: self.timeout(request.endpoint.timeout),
+        };
+        let method = match &request.form {
+            Some(form) => http::Method::PostForm(form.as_bytes()),
+            None => http::Method::Get,
+        };
+        let headers: Vec<_> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        match self.process.http.send(&endpoint, method, &headers) {
+            Ok(http::Response { status, cache_control, body }) => Ok(Answer { status, cache_control, body }),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+}
+
+impl Services for Surroundings<'_> {
+    fn now(&self) -> i64 {
+        self.now
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.process.memory
+    }
+
+    fn shared(&self, cache: &CacheName, key: &CacheKey) -> Option<Vec<u8>> {
+        let finished = self.common.finished()?;
+        match finished.cache(cache)?.get(key, finished.sealer(), self.pool) {
+            Ok(value) => value,
+            Err(error) => {
+                self.cache_failed(&error);
+                None
+            }
+        }
+    }
+
+    fn share(&self, cache: &CacheName, key: &CacheKey, value: &[u8], until: i64) {
+        let Some(finished) = self.common.finished() else { return };
+        let Some(cache) = finished.cache(cache) else { return };
+        let Some(seconds) = until.checked_sub(self.now).and_then(|seconds| u64::try_from(seconds).ok())
+        else {
+            return;
+        };
+        if let Err(error) = cache.set(key, value, seconds, finished.sealer(), self.pool) {
+            self.cache_failed(&error);
+        }
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::Failed { url, outage } = event {
+            self.complain(format_args!("authorization server {url}: {outage}"));
+        }
+    }
+}

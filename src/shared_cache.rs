@@ -1,0 +1,147 @@
+//! `OAuth2Cache`: what processes and servers share, in one of httpd's socache providers or in redis.
+
+use std::ffi::CString;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use backchannel::redis_cache::{RedisCache, Settings, Unavailable};
+use sender_constraint::cache_config::{CacheConfig, Store};
+use sender_constraint::verdict::{CacheKey, Sealer};
+
+use crate::ffi;
+use crate::pool::Pool;
+use crate::socache::Socache;
+
+/// A shared cache as configured. Lives as long as the configuration.
+pub(crate) struct SharedCache {
+    pub(crate) name: String,
+    /// Values are sealed before they leave this server.
+    pub(crate) encrypt: bool,
+    largest_value: usize,
+    keeper: Keeper,
+}
+
+enum Keeper {
+    Socache(Socache),
+    /// Connected to by each process for itself.
+    Redis(Box<Settings>, OnceLock<Option<RedisCache>>),
+}
+
+impl SharedCache {
+    /// Prepares the cache. The error says what to do.
+    ///
+    /// # Safety
+    /// Called while the configuration is read, with its pools.
+    pub(crate) unsafe fn create(
+        config: CacheConfig,
+        temporary: *mut ffi::apr_pool_t,
+        pool: *mut ffi::apr_pool_t,
+    ) -> Result<Self, String> {
+        let keeper = match config.store {
+            Store::Socache { provider, argument } => {
+                let c_string =
+                    |text| CString::new(text).map_err(|_| "the configuration string holds a NUL".to_owned());
+                let (provider, argument) = (c_string(provider)?, argument.map(c_string).transpose()?);
+                // SAFETY: as our caller's.
+                Keeper::Socache(unsafe { Socache::create(&provider, argument.as_deref(), temporary, pool) }?)
+            }
+            Store::Redis { host, port, username, password, tls, ca_file, timeout } => {
+                let password = password.map(|password| password.to_string());
+                let ca_file = ca_file.map(Into::into);
+                let settings = Settings { host, port, username, password, tls, ca_file, timeout };
+                Keeper::Redis(Box::new(settings), OnceLock::new())
+            }
+        };
+        Ok(Self { name: config.name, encrypt: config.encrypt, largest_value: config.largest_value, keeper })
+    }
+
+    /// Starts it, in the parent.
+    ///
+    /// # Safety
+    /// Called once from post_config, with its server and its configuration pool.
+    pub(crate) unsafe fn start(
+        &self,
+        server: *mut ffi::server_rec,
+        pool: *mut ffi::apr_pool_t,
+    ) -> Result<(), String> {
+        match &self.keeper {
+            // SAFETY: as our caller's.
+            Keeper::Socache(socache) => unsafe { socache.start(server, pool) },
+            Keeper::Redis(..) => Ok(()),
+        }
+    }
+
+    /// Opens it in a child.
+    ///
+    /// # Safety
+    /// Called once from child_init with the child's pool.
+    pub(crate) unsafe fn child_init(&self, pool: *mut ffi::apr_pool_t) -> Result<(), String> {
+        match &self.keeper {
+            // SAFETY: as our caller's.
+            Keeper::Socache(socache) => unsafe { socache.child_init(pool) },
+            Keeper::Redis(..) => Ok(()),
+        }
+    }
+
+    /// What is kept under `key`, opened if it was sealed. Whatever goes wrong: nothing, and at most one line for the log.
+    pub(crate) fn get(
+        &self,
+        key: &CacheKey,
+        sealer: Option<&Sealer>,
+        pool: Pool<'_>,
+    ) -> Result<Option<Vec<u8>>, Unavailable> {
+        let octets = match &self.keeper {
+            Keeper::Socache(socache) => socache.get(key.as_bytes(), pool),
+            Keeper::Redis(settings, cache) => match connected(settings, cache) {
+                Some(redis) => redis.get(&redis_key(key))?,
+                None => None,
+            },
+        };
+        let Some(octets) = octets else { return Ok(None) };
+        if !self.encrypt {
+            return Ok(Some(octets));
+        }
+        // What does not open was not put there by us: as good as nothing.
+        Ok(sealer.and_then(|sealer| sealer.open(key, &octets)))
+    }
+
+    /// Keeps `value` for so many seconds, sealed if it leaves this server.
+    pub(crate) fn set(
+        &self,
+        key: &CacheKey,
+        value: &[u8],
+        seconds: u64,
+        sealer: Option<&Sealer>,
+        pool: Pool<'_>,
+    ) -> Result<(), Unavailable> {
+        if value.len() > self.largest_value {
+            return Ok(());
+        }
+        let mut octets = match (self.encrypt, sealer) {
+            (false, _) => value.to_vec(),
+            (true, Some(sealer)) => match sealer.seal(key, value) {
+                Ok(sealed) => sealed,
+                Err(_) => return Ok(()),
+            },
+            (true, None) => return Ok(()),
+        };
+        match &self.keeper {
+            Keeper::Socache(socache) => socache.set(key.as_bytes(), &mut octets, seconds, pool),
+            Keeper::Redis(settings, cache) => {
+                if let Some(redis) = connected(settings, cache) {
+                    redis.set(&redis_key(key), &octets, Duration::from_secs(seconds))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn connected<'c>(settings: &Settings, cache: &'c OnceLock<Option<RedisCache>>) -> Option<&'c RedisCache> {
+    cache.get_or_init(|| RedisCache::new(settings).ok()).as_ref()
+}
+
+/// Under a name of our own, since others may use the same server.
+fn redis_key(key: &CacheKey) -> Vec<u8> {
+    [b"mod_token_binding:".as_slice(), token_binding::base64url::encode(key.as_bytes()).as_bytes()].concat()
+}
