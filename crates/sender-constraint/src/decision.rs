@@ -9,7 +9,7 @@ use crate::jwt::{MAX_TOKEN, Padding, Unverified};
 use crate::refusal::{Outage, Refusal, TokenFault};
 use crate::services::{Event, Services};
 use crate::target::{Passed, TargetSettings};
-use crate::token_source::{Request, Strip, TokenSources};
+use crate::token_source::{self, Request, Strip, TokenSources};
 use crate::verdict::{Verdict, VerifierId};
 use crate::verifier::{Verifier, for_the_log};
 
@@ -160,13 +160,7 @@ fn accept<S: Services + ?Sized>(
     token: &[u8],
     services: &S,
 ) -> Result<Arc<Accepted>, Refusal> {
-    if token.len() > MAX_TOKEN {
-        return Err(TokenFault::TooLong.into());
-    }
-    // RFC 6749 §A.12: VSCHAR, and no blank
-    let text =
-        std::str::from_utf8(token).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_graphic()));
-    let text = text.ok_or(TokenFault::Characters)?;
+    let text = token_source::check(token)?;
     let (verdict, confirmation_policy) = policy.verifiers.judge(text, services)?;
     let passed = policy.target.pass(&verdict.claims, token)?;
     let until = verdict.good_until;

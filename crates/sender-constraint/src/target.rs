@@ -1,5 +1,6 @@
 //! What the application and the backend get of a token (`OAuth2TargetPass`).
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 use serde_json::Value;
@@ -131,19 +132,18 @@ impl TargetSettings {
             Some(Value::String(user)) if !user.is_empty() && !user.chars().any(char::is_control) => user,
             _ => return Err(TokenFault::NoUser),
         };
-        let mut values = Values { settings: self, taken: Vec::new(), pairs: Vec::new() };
-        values.add_raw("access_token", token);
+        let mut values = Values { settings: self, pairs: Vec::with_capacity(claims.len() + 2) };
+        values.add("access_token", token);
         if let Some(name) = &self.payload_claim {
-            values.add(name, &Value::Object(claims.clone()).to_string());
+            values.add(name, &self.encode(&Value::Object(claims.clone()).to_string()));
         }
         // names that pass unchanged first, so that `a/b` never takes the place of `a-b`
-        for unchanged in [true, false] {
-            for (name, value) in claims.iter().filter(|(name, _)| (field_name(name) == **name) == unchanged) {
-                match value {
-                    Value::String(text) => values.add(name, text),
-                    other => values.add(name, &other.to_string()),
-                }
-            }
+        let (unchanged, changed): (Vec<_>, Vec<_>) = claims.iter().partition(|(name, _)| is_field_name(name));
+        for (name, value) in unchanged {
+            values.add(name, &self.encode(&as_text(value)));
+        }
+        for (name, value) in changed {
+            values.add(&field_name(name), &self.encode(&as_text(value)));
         }
         Ok(Passed {
             user: c_string(user.as_bytes()),
@@ -156,6 +156,9 @@ impl TargetSettings {
     fn encode(&self, text: &str) -> Vec<u8> {
         match self.encoding.unwrap_or(Encoding::Utf8) {
             Encoding::Base64Url => base64url::encode(text.as_bytes()).into_bytes(),
+            Encoding::Utf8 if text.bytes().all(|octet| (0x20..0x7f).contains(&octet)) => {
+                text.as_bytes().to_vec()
+            }
             Encoding::Utf8 => {
                 text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>().into_bytes()
             }
@@ -180,35 +183,48 @@ pub struct Passed {
 
 struct Values<'s> {
     settings: &'s TargetSettings,
-    /// The names that are taken, as CGI would see them.
-    taken: Vec<Vec<u8>>,
     pairs: Vec<(CString, CString)>,
 }
 
 impl Values<'_> {
-    fn add(&mut self, name: &str, text: &str) {
-        let value = self.settings.encode(text);
-        self.add_raw(name, &value);
-    }
-
-    fn add_raw(&mut self, name: &str, value: &[u8]) {
-        let name = field_name(name);
-        let seen: Vec<u8> = name.bytes().map(cgi).collect();
-        if name.is_empty() || self.taken.contains(&seen) {
-            return;
+    /// Adds a value, unless its name is taken by one that is the same to CGI.
+    fn add(&mut self, name: &str, value: &[u8]) {
+        let prefix = self.settings.prefix();
+        let is_taken = self.pairs.iter().any(|(taken, _)| {
+            let taken = taken.to_bytes().get(prefix.len()..).unwrap_or_default();
+            taken.len() == name.len() && taken.iter().zip(name.bytes()).all(|(a, b)| cgi(*a) == cgi(b))
+        });
+        if !name.is_empty() && !is_taken {
+            self.pairs.push((c_string([prefix, name].concat().as_bytes()), c_string(value)));
         }
-        self.taken.push(seen);
-        let name = format!("{}{name}", self.settings.prefix());
-        self.pairs.push((c_string(name.as_bytes()), c_string(value)));
     }
 }
 
-/// A claim's name in the name of a header (RFC 9110 §5.1): `-` for every character that a token cannot hold.
+/// A string as it is, everything else as JSON.
+fn as_text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// Whether a claim's name can be a part of the name of a header (RFC 9110 §5.1).
+fn is_field_name(claim: &str) -> bool {
+    claim.chars().all(is_token_character)
+}
+
+/// A claim's name as a part of the name of a header: `-` for every character that cannot be in one.
 fn field_name(claim: &str) -> String {
-    claim
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c) { c } else { '-' })
-        .collect()
+    claim.chars().map(|c| if is_token_character(c) { c } else { '-' }).collect()
+}
+
+/// RFC 9110 §5.6.2.
+const fn is_token_character(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(
+            c,
+            '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~'
+        )
 }
 
 /// How CGI sees an octet of a header's name (RFC 3875 §4.1.18), and applications that follow it.

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::challenge::Scheme;
 use crate::form;
+use crate::jwt::MAX_TOKEN;
 use crate::options::{OptionError, Options, Warning, is_header_name};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, TokenFault};
 use crate::schema;
 
 /// What extraction may see of a request. Header values are octets.
@@ -171,7 +172,8 @@ pub enum Strip {
 
 /// A token as it came.
 pub struct Presented<'r> {
-    /// Its octets, decoded as its place demands. Not checked: they are compared or parsed next.
+    /// Its octets, decoded as its place demands. Not checked: they may equal those of a token that is remembered, and if
+    /// they do not, [`check`] is next.
     pub token: Cow<'r, [u8]>,
     /// What to take out of the request once the token is accepted.
     pub strip: Option<Strip>,
@@ -221,6 +223,24 @@ impl TokenSources {
     }
 }
 
+/// The text of a token that is not remembered, if it can be one at all.
+///
+/// # Errors
+///
+/// A blank or a comma: several header lines reach us as one, joined by commas, and no token has either (RFC 6750 §2.1,
+/// b64token). Anything else that is not a visible ASCII character (RFC 6749 §A.12), or too much of it.
+pub fn check(token: &[u8]) -> Result<&str, Refusal> {
+    if token.iter().any(|octet| matches!(octet, b',' | b' ' | b'\t')) {
+        return Err(Refusal::MalformedRequest("more than a token in the credentials"));
+    }
+    if token.len() > MAX_TOKEN {
+        return Err(TokenFault::TooLong.into());
+    }
+    let text =
+        std::str::from_utf8(token).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_graphic()));
+    text.ok_or(TokenFault::Characters.into())
+}
+
 /// RFC 9110 §11.4: a scheme, blanks, and the token; the scheme in whatever case.
 fn credentials<'r>(value: &'r [u8], scheme: Option<&str>) -> Result<Option<Cow<'r, [u8]>>, Refusal> {
     let token = match scheme {
@@ -238,10 +258,6 @@ fn credentials<'r>(value: &'r [u8], scheme: Option<&str>) -> Result<Option<Cow<'
     };
     if token.is_empty() {
         return Err(Refusal::MalformedRequest("credentials without a token"));
-    }
-    // Several header lines reach us as one, joined by commas; no token has a comma or a blank (RFC 6750 §2.1, b64token).
-    if token.iter().any(|octet| matches!(octet, b',' | b' ' | b'\t')) {
-        return Err(Refusal::MalformedRequest("more than a token in the credentials"));
     }
     Ok(Some(Cow::Borrowed(token)))
 }

@@ -46,7 +46,7 @@ fn with(name: &'static str, value: &str) -> Fake {
 }
 
 fn token(sources: &TokenSources, request: &Fake) -> Result<String, Refusal> {
-    sources.extract(request).map(|presented| String::from_utf8(presented.token.into_owned()).unwrap())
+    check(&sources.extract(request)?.token).map(str::to_owned)
 }
 
 #[test]
@@ -182,13 +182,25 @@ fn configuration_errors() {
     assert!(error("header", "strip=yes").contains("true, false, on, off, 1 or 0"));
 }
 
+#[test]
+fn what_can_be_a_token() {
+    assert_eq!(check(b"aA0-._~+/="), Ok("aA0-._~+/="));
+    for token in [&b"a b"[..], b"a,b", b"a\tb"] {
+        assert_eq!(check(token).unwrap_err().status(), 400);
+    }
+    for token in [&b"a\nb"[..], b"a\0", b"\xff", "\u{e9}".as_bytes(), b"\x7f", &[b'a'; MAX_TOKEN + 1]] {
+        assert_eq!(check(token).unwrap_err().error(), Some("invalid_token"));
+    }
+    assert!(check(&[b'a'; MAX_TOKEN]).is_ok());
+}
+
 proptest! {
     #[test]
     fn garbage_never_panics(value in proptest::collection::vec(any::<u8>(), 0..60)) {
         let all = sources(&[("header", ""), ("basic", ""), ("cookie", "")]);
         for name in ["Authorization", "Cookie"] {
             let request = Fake { headers: vec![(name, value.clone())], ..Fake::default() };
-            let _ = all.extract(&request);
+            let _ = all.extract(&request).and_then(|presented| check(&presented.token).map(str::to_owned));
         }
     }
 }
