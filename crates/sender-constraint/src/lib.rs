@@ -1,4 +1,20 @@
 //! OAuth 2.0 resource server with sender-constrained access tokens (RFC 6750, 7662, 8705).
+//!
+//! Everything that decides whether a request with an access token may go on, and nothing else: no web server, no network,
+//! no clock. What it needs of those it asks of [`services::Services`].
+//!
+//! A request's way, each step a function that a test can call by itself:
+//!
+//! 1. [`token_source`] finds the token in the request.
+//! 2. [`decision`] looks whether these verifiers accepted it before ([`cache`]); if not,
+//! 3. [`verifier`] judges it: as a JWT ([`jwt`], [`claim_rules`]) with keys that were configured ([`jwk`]) or fetched
+//!    ([`document`], [`refresh`]), or by asking ([`introspection`], [`client_auth`]).
+//! 4. [`target`] writes down, once, what the application gets.
+//! 5. [`cnf`] compares what the token is bound to with what *this* connection proves. For every request, always last.
+//! 6. [`require`] decides what the claims allow, [`refusal`] and [`challenge`] say no.
+//!
+//! Configuration is read by [`verifier_config`], [`token_source`], [`target`] and [`cache_config`], in the language of
+//! [`options`] and the vocabulary of [`schema`].
 #![forbid(unsafe_code)]
 
 pub mod cache;
