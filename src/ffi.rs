@@ -26,7 +26,6 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 unsafe extern "C" {
     pub fn SSL_get_options(ssl: *const openssl_sys::SSL) -> u64;
     pub fn SSL_get_early_data_status(ssl: *const openssl_sys::SSL) -> c_int;
-    pub fn ERR_clear_error();
 }
 /// `SSL_OP_NO_EXTENDED_MASTER_SECRET`: the administrator switched extended_master_secret off.
 pub const SSL_OP_NO_EXTENDED_MASTER_SECRET: u64 = 1;
