@@ -20,7 +20,7 @@ pub struct Introspection {
 
 /// What the authorization server says about a token.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum Introspected {
     /// It is good, and these are its claims.
     Active(Object),
     /// It is not, for whatever reason (RFC 7662 §2.2: no reason is given).
@@ -85,14 +85,14 @@ impl Introspection {
 ///
 /// Anything but a JSON object with a boolean `active` under status 200: the authorization server's fault, so the token
 /// is neither good nor bad.
-pub fn read_answer(answer: &Answer) -> Result<Verdict, Outage> {
+pub fn read_answer(answer: &Answer) -> Result<Introspected, Outage> {
     if answer.status != 200 {
         return Err(Outage::Status(answer.status));
     }
     let object = json::parse_object(&answer.body).map_err(|fault| Outage::Answer(fault.to_string()))?;
     match object.get("active") {
-        Some(Value::Bool(true)) => Ok(Verdict::Active(object)),
-        Some(Value::Bool(false)) => Ok(Verdict::Inactive),
+        Some(Value::Bool(true)) => Ok(Introspected::Active(object)),
+        Some(Value::Bool(false)) => Ok(Introspected::Inactive),
         // a string "true" is not true
         _ => Err(Outage::Answer("\"active\" is not true or false".into())),
     }
@@ -142,8 +142,8 @@ mod tests {
         let read = |body: &str| {
             read_answer(&Answer { status: 200, cache_control: None, body: body.as_bytes().to_vec() })
         };
-        assert!(matches!(read(r#"{"active":true,"sub":"joe"}"#), Ok(Verdict::Active(_))));
-        assert_eq!(read(r#"{"active":false,"sub":"joe"}"#), Ok(Verdict::Inactive));
+        assert!(matches!(read(r#"{"active":true,"sub":"joe"}"#), Ok(Introspected::Active(_))));
+        assert_eq!(read(r#"{"active":false,"sub":"joe"}"#), Ok(Introspected::Inactive));
         for body in [
             r#"{"active":"true"}"#,
             r#"{"active":1}"#,

@@ -170,8 +170,8 @@ impl TargetSettings {
     }
 }
 
-/// The values of one token at one target, ready to be set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The values of one token at one target, ready to be set. The token is among them, so they cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Passed {
     /// REMOTE_USER.
     pub user: CString,

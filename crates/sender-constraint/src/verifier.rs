@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::claim_rules::ClaimRules;
+use crate::claim_rules::{ClaimRules, Mode};
 use crate::document::Fetch;
 use crate::exchange::Endpoint;
 use crate::gate::Gate;
-use crate::introspection::{self, Introspection};
+use crate::introspection::{self, Introspected, Introspection};
 use crate::json::{self, Object};
 use crate::jwk::{self, KeySet};
 use crate::jwt::{Padding, Unverified, looks_like_jwt};
@@ -72,7 +72,13 @@ impl Verifier {
                 let (endpoint, issuer) =
                     (source.introspection_endpoint.at(url), Some(metadata.issuer.as_str()));
                 let rules = &source.introspection_rules;
-                self.introspect(token, &endpoint, &source.introspection, rules, issuer, services)
+                let verdict =
+                    self.introspect(token, &endpoint, &source.introspection, rules, issuer, services)?;
+                // RFC 7662 §2.2: an answer need not name the issuer that gave it
+                if source.issuer_mode != Mode::Skip {
+                    Mode::Optional.check_issuer(&verdict.claims, &metadata.issuer)?;
+                }
+                Ok(verdict)
             }
             None => Err(TokenFault::NotAJwt.into()),
         }
@@ -236,13 +242,13 @@ impl Verifier {
             None => (),
         }
         match self.ask(token, endpoint, introspection, issuer, services)? {
-            introspection::Verdict::Active(claims) => {
+            Introspected::Active(claims) => {
                 let exp = rules.check(&claims, now)?;
                 let verdict = self.verdict(claims, exp, now)?;
                 self.remember(token, cache, &Remembered::Good(verdict.clone()), verdict.good_until, services);
                 Ok(verdict)
             }
-            introspection::Verdict::Inactive => {
+            Introspected::Inactive => {
                 let until = now.saturating_add(INACTIVE_LIFETIME);
                 inactive.put(id, token.as_bytes(), until, now, Arc::new(()), 0);
                 self.remember(token, cache, &Remembered::Inactive { until }, until, services);
@@ -259,7 +265,7 @@ impl Verifier {
         introspection: &Introspection,
         issuer: Option<&str>,
         services: &S,
-    ) -> Result<introspection::Verdict, Outage> {
+    ) -> Result<Introspected, Outage> {
         let pass = self.gate.enter(services.instant()).ok_or(Outage::Pending)?;
         let request = introspection.request(endpoint, token, issuer, services.now())?;
         services.observe(&Event::Introspected);

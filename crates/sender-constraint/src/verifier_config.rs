@@ -303,8 +303,8 @@ fn metadata(url: &str, options: &Options) -> Parsed<Source> {
     let issuer = options.text("iss").map(str::to_owned);
     let issuer_mode = Mode::of_discovered_issuer(options);
     let introspection_rules = ClaimRules {
-        // RFC 7662 §2.2: `iss` is optional in an answer that came from the issuer itself
-        issuer: issuer.clone().map(|issuer| (issuer, Mode::Optional)),
+        // compared with the metadata's, which is this one
+        issuer: None,
         ..ClaimRules::from_options(options, Origin::Metadata)?.for_introspection(options)
     };
     let source = MetadataSource {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Location, NOW, Signer, World, claims, verifier};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, Header};
 use sender_constraint::cnf::Proofs;
 use sender_constraint::exchange::Answer;
 use sender_constraint::refusal::{Outage, Refusal, TokenFault};
@@ -337,6 +337,10 @@ fn metadata_leads_to_keys_and_to_introspection() {
     let forged = Signer::new(Some("k")).sign(&claims(json!({"iss": "https://as"})));
     assert_eq!(location.user(&world, &forged), Err(TokenFault::Signature.into()));
     assert_eq!(world.fetches(INTROSPECT), 1, "a bad JWT is not asked about");
+    world.serve(INTROSPECT, active(json!({"iss": "https://evil"})));
+    assert_eq!(location.user(&world, "opaque-2"), Err(TokenFault::Issuer.into()));
+    world.serve(INTROSPECT, active(json!({"iss": "https://as"})));
+    assert_eq!(status(location.user(&world, "opaque-3")), 200);
 }
 
 #[test]
@@ -357,19 +361,16 @@ fn metadata_of_another_issuer_is_refused() {
 fn load_balancers() {
     let arn = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/x/y";
     let base = "https://public-keys.auth.elb.eu-west-1.amazonaws.com/";
-    let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
-    let key = openssl::pkey::PKey::from_ec_key(openssl::ec::EcKey::generate(&group).unwrap()).unwrap();
-    sender_constraint::provider::install();
-    let signing = EncodingKey::from_ec_der(&key.private_key_to_pkcs8().unwrap());
-    let world = World::new();
-    world.serve(&format!("{base}kid-1"), String::from_utf8(key.public_key_to_pem().unwrap()).unwrap());
-    world.serve(&format!("{base}kid-2"), String::from_utf8(key.public_key_to_pem().unwrap()).unwrap());
+    let (world, key) = (World::new(), Signer::new(None));
+    let pem = String::from_utf8(key.pem.clone()).unwrap();
+    world.serve(&format!("{base}kid-1"), &pem);
+    world.serve(&format!("{base}kid-2"), &pem);
     let location = Location::new("aws_alb", arn, "aws_alb.cache=none");
     let token = |kid: &str, signer: &str| {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(kid.to_owned());
         header.extras.insert("signer", signer);
-        jsonwebtoken::encode(&header, &claims(json!({"kid": kid})), &signing).unwrap()
+        key.sign_with(&header, &claims(json!({"kid": kid})))
     };
     assert_eq!(status(location.user(&world, &token("kid-1", arn))), 200);
     assert_eq!(location.user(&world, &token("kid-1", "arn:other")), Err(TokenFault::Issuer.into()));

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use openssl::rsa::Rsa;
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
 use sender_constraint::cnf::Proofs;
 use sender_constraint::decision::{Authenticated, Policy, Refused, Verifiers, authenticate};
 use sender_constraint::exchange::{Answer, Exchange, Transport};
@@ -36,18 +39,27 @@ pub struct Signer {
 impl Signer {
     pub fn new(kid: Option<&str>) -> Self {
         provider::install();
-        let rsa = Rsa::generate(2048).unwrap();
-        let b64 = |number: &openssl::bn::BigNumRef| base64url::encode(&number.to_vec());
-        let mut jwk = json!({"kty": "RSA", "use": "sig", "n": b64(rsa.n()), "e": b64(rsa.e())});
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = EcKey::generate(&group).unwrap();
+        let mut context = BigNumContext::new().unwrap();
+        let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+        key.public_key().affine_coordinates(&group, &mut x, &mut y, &mut context).unwrap();
+        let b64 = |number: &BigNum| base64url::encode(&number.to_vec_padded(32).unwrap());
+        let mut jwk = json!({"kty": "EC", "crv": "P-256", "use": "sig", "x": b64(&x), "y": b64(&y)});
         if let Some(kid) = kid {
             jwk["kid"] = json!(kid);
         }
-        let key = EncodingKey::from_rsa_der(&rsa.private_key_to_der().unwrap());
-        Self { key, jwk, pem: rsa.public_key_to_pem().unwrap(), kid: kid.map(str::to_owned) }
+        let key = PKey::from_ec_key(key).unwrap();
+        Self {
+            key: EncodingKey::from_ec_der(&key.private_key_to_pkcs8().unwrap()),
+            jwk,
+            pem: key.public_key_to_pem().unwrap(),
+            kid: kid.map(str::to_owned),
+        }
     }
 
     pub fn sign(&self, claims: &Value) -> String {
-        let mut header = Header::new(Algorithm::RS256);
+        let mut header = Header::new(Algorithm::ES256);
         header.kid = self.kid.clone();
         self.sign_with(&header, claims)
     }
