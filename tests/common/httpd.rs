@@ -156,6 +156,7 @@ impl Httpd {
 
     /// New configuration, new children, at once.
     pub fn hard_restart(&mut self) {
+        self.await_rest();
         self.restart("HUP");
     }
 
@@ -174,12 +175,22 @@ impl Httpd {
         }
     }
 
+    /// Waits a moment for the connections that their clients have left. The event MPM, told to stop at once, looks at the
+    /// sockets of its threads without a lock (close_worker_sockets), and crashes where one of them is just ending its connection.
+    fn await_rest(&self) {
+        let at_rest = || (!self.files.connections_are_held()).then_some(());
+        let _ = poll(Duration::from_millis(500), at_rest);
+        // The socket is closed a few instructions before the thread forgets it.
+        thread::sleep(Duration::from_millis(10));
+    }
+
     /// Stops it; says what was wrong about that.
     fn stop(&mut self) -> Option<String> {
         if let Some(status) = self.daemon.try_wait() {
             self.daemon.kill_group();
             return Some(format!("httpd had ended by itself: {status}"));
         }
+        self.await_rest();
         self.daemon.signal("TERM");
         let status = self.daemon.wait(PATIENCE);
         self.daemon.kill_group();
@@ -251,6 +262,20 @@ impl Files {
     fn ready(&self, pid: u32) -> bool {
         let written = fs::read_to_string(self.path("run/httpd.pid")).unwrap_or_default();
         written.trim() == pid.to_string() && self.log.contents().contains(STARTED)
+    }
+
+    /// A process still holds the server's end of a connection.
+    fn connections_are_held(&self) -> bool {
+        let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        table.lines().skip(1).any(|line| {
+            // proc(5): sl, local_address, rem_address, st, queues, timer, retransmissions, uid, timeout, inode
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, _, state, _, _, _, _, _, inode, ..] = words.as_slice() else { return false };
+            let port = local.split_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+            let ours = self.ports.values().any(|reserved| Some(reserved.number()) == port);
+            // LISTEN is 0A; what no process holds any more has no inode.
+            ours && *state != "0A" && *inode != "0"
+        })
     }
 
     /// Standard output and error, until the log was open, then the log.
