@@ -15,6 +15,7 @@
 // Each test binary includes this file and uses its own part of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod authorization_server;
 pub mod backend;
 pub mod bound;
 pub mod certificates;

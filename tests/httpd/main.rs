@@ -9,6 +9,7 @@ mod common;
 
 mod acceptance;
 mod authorization;
+mod authorization_server;
 mod http2;
 mod include_referred;
 mod lifecycle;
