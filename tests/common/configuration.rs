@@ -346,7 +346,7 @@ const PREAMBLE: &str = r#"Mutex pthread default
 ServerName localhost
 ServerTokens Full
 Timeout 10
-KeepAliveTimeout 5
+KeepAliveTimeout 15
 GracefulShutdownTimeout 2
 EnableSendfile Off
 ErrorLog {root}/error.log
