@@ -88,6 +88,8 @@ pub struct Authenticated {
     pub accepted: Arc<Accepted>,
     /// Which of its bindings this connection proved.
     pub bound: BoundBy,
+    /// The token stood in the URL: the response must not be kept by caches that others share (RFC 6750 §2.3).
+    pub in_query: bool,
     /// What to take out of the request.
     pub strip: Option<Strip>,
 }
@@ -138,7 +140,7 @@ pub fn authenticate<R: Request + ?Sized, S: Services + ?Sized>(
         .policy
         .check(&accepted.verdict.confirmation, proofs)
         .map_err(|fault| describe(TokenFault::from(fault).into(), token))?;
-    Ok(Authenticated { accepted, bound, strip: presented.strip })
+    Ok(Authenticated { accepted, bound, in_query: presented.in_query, strip: presented.strip })
 }
 
 /// RFC 7662 §4, RFC 7519 §4.1.4: what is remembered ends with the token, and with the verifiers that judged it.

@@ -175,6 +175,8 @@ pub struct Presented<'r> {
     /// Its octets, decoded as its place demands. Not checked: they may equal those of a token that is remembered, and if
     /// they do not, [`check`] is next.
     pub token: Cow<'r, [u8]>,
+    /// It stood in the URL: the response must not be kept by caches that others share (RFC 6750 §2.3).
+    pub in_query: bool,
     /// What to take out of the request once the token is accepted.
     pub strip: Option<Strip>,
 }
@@ -219,7 +221,8 @@ impl TokenSources {
             }
         }
         let (source, token) = found.ok_or(Refusal::NoToken)?;
-        Ok(Presented { token, strip: source.strip(request)? })
+        let in_query = matches!(source.place, Place::Query { .. });
+        Ok(Presented { token, in_query, strip: source.strip(request)? })
     }
 }
 

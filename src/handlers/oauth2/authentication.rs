@@ -76,6 +76,10 @@ fn accept<'r>(request: Request<'r>, authenticated: Authenticated, target: &Targe
     if let Some(strip) = &authenticated.strip {
         strip::apply(request, strip);
     }
+    if authenticated.in_query {
+        // RFC 6750 §2.3. Among the headers that go out with every response, since mod_proxy replaces the others.
+        request.error_headers_out().set(c"Cache-Control", c"private");
+    }
     pass(request, authenticated, target);
     if let Some(state) = state::own(request) {
         state.authenticated.set(Some(authenticated));
