@@ -75,6 +75,25 @@ fn rotation() {
     assert_eq!(world.fetches(JWKS), 2);
 }
 
+/// A shared document that is as old as ours does not know the new key either.
+#[test]
+fn rotation_with_a_shared_cache() {
+    let (world, old, new) = (World::new(), Signer::new(Some("old")), Signer::new(Some("new")));
+    world.serve(JWKS, jwks(&[&old]));
+    let process = || Location::new("jwks_uri", JWKS, "expiry=0");
+    let (one, two) = (process(), process());
+    let token = old.sign(&claims(json!({})));
+    // no memory of tokens, so that each process verifies for itself
+    assert_eq!((status(one.user(&world, &token)), status(two.user(&world, &token))), (200, 200));
+    world.serve(JWKS, jwks(&[&old, &new]));
+    world.pass(10);
+    let token = new.sign(&claims(json!({"n": 1})));
+    assert_eq!(status(one.user(&world, &token)), 200);
+    world.pass(5);
+    assert_eq!(status(two.user(&world, &token)), 200, "with what the other process fetched a moment ago");
+    assert_eq!(world.fetches(JWKS), 2);
+}
+
 #[test]
 fn keys_without_ids_rotate_too() {
     let (world, old, new) = (World::new(), Signer::new(None), Signer::new(None));
