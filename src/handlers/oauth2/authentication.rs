@@ -1,6 +1,7 @@
 //! Who is asking: the access token of a request, verified, with its bindings compared with what the connection proves.
 
 use std::ffi::CStr;
+use std::sync::{Arc, LazyLock};
 
 use sender_constraint::cnf::Proofs;
 use sender_constraint::decision::{Authenticated, Policy, Refused, Verifiers, authenticate};
@@ -18,6 +19,11 @@ use crate::status::Status;
 
 /// `AUTH_TYPE` of an authenticated request.
 const AUTH_TYPE: &CStr = c"oauth2";
+
+// Where the configuration says nothing.
+static DEFAULT_SOURCES: LazyLock<TokenSources> = LazyLock::new(TokenSources::default);
+static DEFAULT_TARGET: LazyLock<Arc<TargetSettings>> = LazyLock::new(Arc::default);
+static NO_VERIFIERS: LazyLock<Verifiers> = LazyLock::new(|| Verifiers::new(Vec::new()));
 
 /// Whether a token must be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,12 +48,10 @@ pub(crate) fn check(request: Request<'_>) -> Status {
     let Some(presence) = presence(request) else { return Status::Declined };
     let config = request.dir_config();
     let Some(common) = request.server_config().common() else { return Status::Declined };
-    let (no_sources, no_verifiers, no_target) =
-        (TokenSources::default(), Verifiers::new(Vec::new()), Default::default());
     let policy = Policy {
-        sources: config.sources().unwrap_or(&no_sources),
-        verifiers: config.verifiers().unwrap_or(&no_verifiers),
-        target: config.target().unwrap_or(&no_target),
+        sources: config.sources().unwrap_or(&DEFAULT_SOURCES),
+        verifiers: config.verifiers().unwrap_or(&NO_VERIFIERS),
+        target: config.target().unwrap_or(&DEFAULT_TARGET),
     };
     let surroundings = Surroundings::of_request(request, common);
     match authenticate(&policy, &View::of(request), &proofs(request), &surroundings) {
@@ -110,9 +114,7 @@ pub(crate) fn pass_again(request: Request<'_>) {
         return;
     };
     if presence(request).is_some() {
-        let default = TargetSettings::default();
-        let target = request.dir_config().target().map_or(&default, AsRef::as_ref);
-        pass(request, authenticated, target);
+        pass(request, authenticated, request.dir_config().target().unwrap_or(&DEFAULT_TARGET));
     }
 }
 
