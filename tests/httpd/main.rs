@@ -14,6 +14,7 @@ mod http2;
 mod include_referred;
 mod lifecycle;
 mod negotiation;
+mod oauth2_docs;
 mod openid_connect;
 mod openidc;
 mod panics;
