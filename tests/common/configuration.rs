@@ -256,6 +256,11 @@ impl Builder {
         [&self.tls_host, &self.plain_host].into_iter().chain(&self.more_hosts)
     }
 
+    /// Scripts are run by mod_cgid's daemon, since a process with threads should not fork.
+    pub(super) fn runs_cgid(&self) -> bool {
+        self.mpm != Mpm::Prefork
+    }
+
     /// Reserves one port for each port name.
     pub(super) fn reserve_ports(&self) -> BTreeMap<String, Port> {
         let mut ports = BTreeMap::new();
@@ -304,7 +309,7 @@ impl Builder {
             text.push_str("User www-data\nGroup www-data\n");
         }
         text.push_str(&self.mpm.limits(self.children));
-        if self.mpm != Mpm::Prefork {
+        if self.runs_cgid() {
             text.push_str("ScriptSock {run}/cgid.sock\n");
         }
         let _ = writeln!(text, "LogLevel {}", self.effective_log_level());
@@ -322,7 +327,7 @@ impl Builder {
     }
 
     fn load_order(&self) -> Vec<(String, PathBuf)> {
-        let cgi = if self.mpm == Mpm::Prefork { "cgi" } else { "cgid" };
+        let cgi = if self.runs_cgid() { "cgid" } else { "cgi" };
         let mpm = format!("mpm_{}", self.mpm.name());
         let ours = ("token_binding".to_owned(), self.module.clone());
         let debian = |name: &str| (name.to_owned(), Path::new(MODULES).join(format!("mod_{name}.so")));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,7 +36,11 @@ struct Files {
     root: TempDir,
     ports: BTreeMap<String, Port>,
     log: ErrorLog,
+    runs_cgid: bool,
 }
+
+/// mod_cgid's daemon of one generation, as its socket tells: inode and time of its last change (seconds, nanoseconds).
+type ScriptDaemon = (u64, i64, i64);
 
 impl Httpd {
     pub fn builder() -> Builder {
@@ -53,7 +58,7 @@ impl Httpd {
         });
         let ready = poll(PATIENCE, || match daemon.try_wait() {
             Some(status) => Some(Err(status.code())),
-            None => files.ready(daemon.pid()).then_some(Ok(())),
+            None => files.ready(daemon.pid(), 0, None).then_some(Ok(())),
         });
         match ready {
             Some(Ok(())) => Ok(Self { daemon, files, expectations: Mutex::new(builder.expectations) }),
@@ -162,11 +167,12 @@ impl Httpd {
 
     fn restart(&mut self, signal: &str) {
         let mark = self.log_mark();
+        let (pid, files) = (self.daemon.pid(), &self.files);
+        let before = files.script_daemon(pid);
         self.daemon.signal(signal);
-        let log = &self.files.log;
         let ended = poll(PATIENCE, || match self.daemon.try_wait() {
             Some(status) => Some(Err(status)),
-            None => log.since(mark).contains(STARTED).then_some(Ok(())),
+            None => files.ready(pid, mark, before).then_some(Ok(())),
         });
         match ended {
             Some(Ok(())) => {}
@@ -236,7 +242,7 @@ impl Files {
         let configuration = builder.render(root.path(), &ports);
         site::write(&root.path().join("httpd.conf"), configuration.as_bytes(), 0o644);
         let log = ErrorLog::at(&root.path().join("error.log"));
-        Self { root, ports, log }
+        Self { root, ports, log, runs_cgid: builder.runs_cgid() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -257,11 +263,22 @@ impl Files {
             .stderr(copy);
     }
 
-    /// The parent wrote its PID file and started its children; its ports accept since before. No connection is made
-    /// to find out: the test's own connections are the first ones.
-    fn ready(&self, pid: u32) -> bool {
+    /// Since `mark` in its log the parent started its children, and mod_cgid's daemon is not the one of `before`; the
+    /// ports accept since before. No connection is made to find out: the test's own connections are the first ones.
+    ///
+    /// The daemon matters because it must not be told to end before it can hear it: it would be killed, leave its
+    /// socket, and the next one could not bind to that.
+    fn ready(&self, pid: u32, mark: usize, before: Option<ScriptDaemon>) -> bool {
         let written = fs::read_to_string(self.path("run/httpd.pid")).unwrap_or_default();
-        written.trim() == pid.to_string() && self.log.contents().contains(STARTED)
+        let daemon = self.script_daemon(pid);
+        written.trim() == pid.to_string()
+            && self.log.since(mark).contains(STARTED)
+            && (!self.runs_cgid || (daemon.is_some() && daemon != before))
+    }
+
+    fn script_daemon(&self, pid: u32) -> Option<ScriptDaemon> {
+        let socket = fs::metadata(self.path(&format!("run/cgid.sock.{pid}"))).ok()?;
+        Some((socket.ino(), socket.ctime(), socket.ctime_nsec()))
     }
 
     /// A process still holds the server's end of a connection.
