@@ -10,6 +10,8 @@ mod common;
 mod acceptance;
 mod authorization;
 mod authorization_server;
+mod configuration;
+mod documentation;
 mod http2;
 mod include_referred;
 mod lifecycle;
