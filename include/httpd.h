@@ -6,6 +6,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <ap_mpm.h>
 #include <ap_provider.h>
 #include <mod_auth.h>
 #include <util_filter.h>

@@ -66,6 +66,8 @@ impl ClaimFields {
 pub(crate) struct Process {
     pub(crate) memory: Memory,
     pub(crate) http: http::Client,
+    /// How many threads may wait for an authorization server's introspection: half of them, so that the others serve on.
+    pub(crate) most_waiting: u32,
     /// When it was last seen whether keys should be fetched, in seconds since 1970.
     looked_after: AtomicI64,
 }
@@ -78,9 +80,18 @@ impl Default for Process {
         Self {
             memory: Memory::new(REMEMBERED_TOKENS),
             http: http::Client::new(),
+            most_waiting: threads() / 2,
             looked_after: AtomicI64::new(0),
         }
     }
+}
+
+/// How many threads of one process serve requests.
+fn threads() -> u32 {
+    let mut threads = 0;
+    // SAFETY: writes the answer, where the MPM has one.
+    unsafe { ffi::ap_mpm_query(ffi::AP_MPMQ_MAX_THREADS, &raw mut threads) };
+    u32::try_from(threads).unwrap_or(0)
 }
 
 impl Process {

@@ -1,7 +1,6 @@
 //! `OAuth2Cache`: what processes and servers share, in one of httpd's socache providers or in redis.
 
 use std::ffi::CString;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use backchannel::redis_cache::{RedisCache, Settings, Unavailable};
@@ -23,8 +22,8 @@ pub(crate) struct SharedCache {
 
 enum Keeper {
     Socache(Socache),
-    /// Connected to by each process for itself.
-    Redis(Box<Settings>, OnceLock<Option<RedisCache>>),
+    /// Each process connects for itself, when it first asks.
+    Redis(Box<RedisCache>),
 }
 
 impl SharedCache {
@@ -49,7 +48,8 @@ impl SharedCache {
                 let password = password.map(|password| password.to_string());
                 let ca_file = ca_file.map(Into::into);
                 let settings = Settings { host, port, username, password, tls, ca_file, timeout };
-                Keeper::Redis(Box::new(settings), OnceLock::new())
+                // It connects to nobody yet: nothing of it must be shared across the fork.
+                Keeper::Redis(Box::new(RedisCache::new(&settings).map_err(|error| error.to_string())?))
             }
         };
         Ok(Self { name: config.name, encrypt: config.encrypt, largest_value: config.largest_value, keeper })
@@ -67,7 +67,7 @@ impl SharedCache {
         match &self.keeper {
             // SAFETY: as our caller's.
             Keeper::Socache(socache) => unsafe { socache.start(server, pool) },
-            Keeper::Redis(..) => Ok(()),
+            Keeper::Redis(_) => Ok(()),
         }
     }
 
@@ -79,7 +79,7 @@ impl SharedCache {
         match &self.keeper {
             // SAFETY: as our caller's.
             Keeper::Socache(socache) => unsafe { socache.child_init(pool) },
-            Keeper::Redis(..) => Ok(()),
+            Keeper::Redis(_) => Ok(()),
         }
     }
 
@@ -92,10 +92,7 @@ impl SharedCache {
     ) -> Result<Option<Vec<u8>>, Unavailable> {
         let octets = match &self.keeper {
             Keeper::Socache(socache) => socache.get(key.as_bytes(), pool),
-            Keeper::Redis(settings, cache) => match connected(settings, cache) {
-                Some(redis) => redis.get(&redis_key(key))?,
-                None => None,
-            },
+            Keeper::Redis(redis) => redis.get(&redis_key(key))?,
         };
         let Some(octets) = octets else { return Ok(None) };
         if !self.encrypt {
@@ -127,18 +124,10 @@ impl SharedCache {
         };
         match &self.keeper {
             Keeper::Socache(socache) => socache.set(key.as_bytes(), &mut octets, seconds, pool),
-            Keeper::Redis(settings, cache) => {
-                if let Some(redis) = connected(settings, cache) {
-                    redis.set(&redis_key(key), &octets, Duration::from_secs(seconds))?;
-                }
-            }
+            Keeper::Redis(redis) => redis.set(&redis_key(key), &octets, Duration::from_secs(seconds))?,
         }
         Ok(())
     }
-}
-
-fn connected<'c>(settings: &Settings, cache: &'c OnceLock<Option<RedisCache>>) -> Option<&'c RedisCache> {
-    cache.get_or_init(|| RedisCache::new(settings).ok()).as_ref()
 }
 
 /// Under a name of our own, since others may use the same server.

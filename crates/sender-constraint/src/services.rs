@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::cache::Cache;
 use crate::decision::Accepted;
 use crate::exchange::Transport;
+use crate::gate::WAITING_MOST;
 use crate::refusal::Outage;
 use crate::verdict::CacheKey;
 use crate::verifier_config::CacheName;
@@ -32,6 +33,12 @@ pub trait Services: Transport {
     /// Puts something into a shared cache until this time (seconds since 1970), if that is possible.
     fn share(&self, cache: &CacheName, key: &CacheKey, value: &[u8], until: i64) {
         let _ = (cache, key, value, until);
+    }
+
+    /// How many threads of this process may wait for an introspection endpoint at the same time; others must remain for
+    /// requests that need none.
+    fn most_waiting(&self) -> u32 {
+        WAITING_MOST
     }
 
     /// Something happened that is counted or logged.

@@ -266,7 +266,7 @@ impl Verifier {
         issuer: Option<&str>,
         services: &S,
     ) -> Result<Introspected, Outage> {
-        let pass = self.gate.enter(services.instant()).ok_or(Outage::Pending)?;
+        let pass = self.gate.enter(services.instant(), services.most_waiting()).ok_or(Outage::Pending)?;
         let request = introspection.request(endpoint, token, issuer, services.now())?;
         services.observe(&Event::Introspected);
         let answer = services.send(&request).map_err(Outage::Transport);

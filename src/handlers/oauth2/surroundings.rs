@@ -116,6 +116,10 @@ impl Services for Surroundings<'_> {
         }
     }
 
+    fn most_waiting(&self) -> u32 {
+        self.process.most_waiting
+    }
+
     fn observe(&self, event: &Event<'_>) {
         if let Event::Failed { url, outage } = event {
             self.complain(format_args!("authorization server {url}: {outage}"));
