@@ -1,8 +1,6 @@
 //! docs/oauth2.md and the files of conf/ about access tokens: what they show works as it stands there, with stand-ins for
 //! names, files and keys; what they explain is all there is to explain.
 
-use openssl::ec::{EcGroup, EcKey};
-use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
@@ -19,6 +17,9 @@ use crate::common::{Backend, Bound, Builder, Httpd, bound, connector, pki};
 
 /// What stands in for every key of an authorization server where a test needs tokens.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A private key that is no secret: RFC 7517, appendix A.2.
+const PRIVATE_JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"api-1"}"#;
 
 fn read(path: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -57,28 +58,22 @@ fn modules(text: &str) -> Vec<&str> {
     needs.split(' ').filter(|module| !by_harness.contains(module)).collect()
 }
 
-/// The same with what a2enmod enables along with them.
-fn with_dependencies(modules: Vec<&str>) -> Vec<&str> {
-    let of = |module: &str| if module.starts_with("proxy_") { Some("proxy") } else { None };
-    modules.into_iter().flat_map(|module| of(module).into_iter().chain([module])).collect()
-}
-
 /// A server with a configuration of the documents, on our ports, with our certificates and files.
 fn builder(text: &str, backend: u16) -> Builder {
     let adapted: String = text.lines().map(|line| adapt(line) + "\n").collect();
     let ours = module_file();
     let rsa = Rsa::generate(2048).unwrap();
     let batch = PKey::from_rsa(rsa.clone()).unwrap().public_key_to_pem().unwrap();
-    // As a2enmod arranges them: by name, ours last.
+    // As a2enmod arranges them, ours last; mod_proxy comes with proxy_http.
     Httpd::builder()
         .without_module()
-        .load(&["authz_user"])
-        .load(&with_dependencies(modules(text)))
+        .load(&["authz_user", "proxy"])
+        .load(&modules(text))
         .config(&format!("LoadModule token_binding_module {}\nLogLevel token_binding:info", ours.display()))
         .value("backend", backend)
         .value("modulus", base64url::encode(&rsa.n().to_vec()))
         .file("passphrase", "sesame-sesame-sesame-sesame\n")
-        .file("secrets.conf", &format!("Define INTROSPECTION_JWK '{}'\n", private_jwk()))
+        .file("secrets.conf", &format!("Define INTROSPECTION_JWK '{}'\n", PRIVATE_JWK))
         .file("batch.pem", &String::from_utf8(batch).unwrap())
         .config(&adapted)
 }
@@ -97,16 +92,6 @@ fn adapt(line: &str) -> String {
             .replace("/etc/apache2/batch.pem", "{docroot}/batch.pem")
             .replace("/etc/apache2/as.pem", "{docroot}/batch.pem"),
     }
-}
-
-fn private_jwk() -> Value {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    let key = EcKey::generate(&group).unwrap();
-    let (mut x, mut y) = (openssl::bn::BigNum::new().unwrap(), openssl::bn::BigNum::new().unwrap());
-    let mut context = openssl::bn::BigNumContext::new().unwrap();
-    key.public_key().affine_coordinates(&group, &mut x, &mut y, &mut context).unwrap();
-    let text = |number: &openssl::bn::BigNumRef| base64url::encode(&number.to_vec_padded(32).unwrap());
-    json!({"kty": "EC", "crv": "P-256", "kid": "api-1", "x": text(&x), "y": text(&y), "d": text(key.private_key())})
 }
 
 #[test]
@@ -362,8 +347,7 @@ fn a_section_s_verifiers_take_the_place_of_the_outer_ones() {
 
 /// The texts of thiserror attributes as patterns: any text for each placeholder.
 fn error_texts(source: &str) -> Vec<String> {
-    let source =
-        std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(source)).unwrap();
+    let source = read(source);
     let source = source.split("#[cfg(test)]").next().unwrap();
     let texts = source.split("#[error(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
     texts.map(|rest| pattern(rest.split('"').next().unwrap())).filter(|text| text != "*").collect()
