@@ -17,6 +17,7 @@ mod include_referred;
 mod lifecycle;
 mod negotiation;
 mod oauth2_docs;
+mod oauth2_server;
 mod openid_connect;
 mod openidc;
 mod panics;
