@@ -41,6 +41,16 @@ impl<'p> Pool<'p> {
         unsafe { &mut *boxed }
     }
 
+    /// Drops `value` before all else when the pool is cleared: before its subpools go, and before httpd unloads other modules,
+    /// which are cleanups of the configuration's pool. For what needs one of those in its destructor.
+    pub(crate) fn drop_first<T: 'p>(self, value: T) {
+        let boxed = Box::into_raw(Box::new(value));
+        // SAFETY: the pool is live; the cleanup gets the pointer once, when the pool is cleared.
+        unsafe {
+            ffi::apr_pool_pre_cleanup_register(self.raw.as_ptr(), boxed.cast(), Some(drop_boxed::<T>));
+        }
+    }
+
     /// Moves a value that needs no destructor into the pool's own memory.
     pub(crate) fn put<T: 'p>(self, value: T) -> &'p T {
         const { assert!(!std::mem::needs_drop::<T>(), "nobody would drop it") };
@@ -81,7 +91,7 @@ pub(crate) fn c_string(text: String) -> CString {
 /// Pool cleanup.
 unsafe extern "C" fn drop_boxed<T>(boxed: *mut c_void) -> ffi::apr_status_t {
     guard::filter(|| {
-        // SAFETY: registered by `place` with a pointer from Box::into_raw, and called once.
+        // SAFETY: registered above with a pointer from Box::into_raw, and called once.
         drop(unsafe { Box::from_raw(boxed.cast::<T>()) });
         ffi::APR_SUCCESS
     })

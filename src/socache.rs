@@ -9,6 +9,7 @@ use crate::pool::Pool;
 
 /// A cache of one of httpd's providers. Lives as long as the configuration.
 pub(crate) struct Socache {
+    /// As long as its module is loaded, which may be shorter than this value lives: not for destructors.
     provider: &'static ffi::ap_socache_provider_t,
     instance: *mut ffi::ap_socache_instance_t,
     /// For providers that cannot be used by several threads or processes at one time. Set by `start`, once.
@@ -108,6 +109,10 @@ impl Socache {
                 "the token cache cannot be started (APR status {status}); see the lines above"
             ));
         }
+        let started = Started { provider: self.provider, instance: self.instance, server };
+        // SAFETY: the configuration's pool. The provider's module may have been loaded after ours, so that it is unloaded
+        // before what was made while our own configuration was.
+        unsafe { Pool::from_raw(pool) }.drop_first(started);
         Ok(())
     }
 
@@ -196,13 +201,18 @@ impl Socache {
     }
 }
 
-impl Drop for Socache {
+/// A cache that was started, to be destroyed before its provider is unloaded.
+struct Started {
+    provider: &'static ffi::ap_socache_provider_t,
+    instance: *mut ffi::ap_socache_instance_t,
+    server: *mut ffi::server_rec,
+}
+
+impl Drop for Started {
     fn drop(&mut self) {
-        // Providers that were started are destroyed with their pool's own resources; those that were not have none.
-        let server = *self.server.get_mut();
-        if let (Some(destroy), false) = (self.provider.destroy, server.is_null()) {
-            // SAFETY: started, and not used after this.
-            unsafe { destroy(self.instance, server) };
+        if let Some(destroy) = self.provider.destroy {
+            // SAFETY: started, with this server, and not used after this.
+            unsafe { destroy(self.instance, self.server) };
         }
     }
 }
