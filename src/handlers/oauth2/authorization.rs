@@ -61,14 +61,15 @@ pub(crate) fn judge(request: Request<'_>, requirement: &Requirement) -> Outcome 
     Outcome::Denied
 }
 
-/// Runs the authorization of all other modules, and turns its 401 into 403 where the token was good: to send the
-/// same token again would not help (RFC 6750 §3.1).
+/// Runs the authorization of all other modules, and turns its refusal into 403 with a challenge where the token was good: to
+/// send the same token again would not help (RFC 6750 §3.1).
 pub(crate) fn check(request: Request<'_>) -> Status {
     if authenticated(request).is_none() {
         return Status::Declined;
     }
     let status = request.run_other_auth_checkers(crate::hooks::auth_checker);
-    if status != Status::Http(401) {
+    // 403 is what httpd says with `AuthzSendForbiddenOnFailure On`.
+    if !matches!(status, Status::Http(401 | 403)) {
         return status;
     }
     let scope = state::of(request).and_then(|state| state.wanted_scope.get());
