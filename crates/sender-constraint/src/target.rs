@@ -137,8 +137,12 @@ impl TargetSettings {
         if let Some(name) = &self.payload_claim {
             values.add(name, &self.encode(&Value::Object(claims.clone()).to_string()));
         }
-        // names that pass unchanged first, so that `a/b` never takes the place of `a-b`
-        let (unchanged, changed): (Vec<_>, Vec<_>) = claims.iter().partition(|(name, _)| is_field_name(name));
+        // Names that are one to CGI: registered claims, with small letters and `_`, before `SUB` and `client-id`; and names that
+        // pass unchanged first, so that `a/b` never takes the place of `a-b`.
+        let mut ordered: Vec<_> = claims.iter().collect();
+        ordered.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        let (unchanged, changed): (Vec<_>, Vec<_>) =
+            ordered.into_iter().partition(|(name, _)| is_field_name(name));
         for (name, value) in unchanged {
             values.add(name, &self.encode(&as_text(value)));
         }
@@ -319,6 +323,12 @@ mod tests {
             .collect();
         assert_eq!(same.len(), 1, "{same:?}");
         assert_ne!(same[0].1, "evil");
+        // nor of a registered one
+        let claims = json!({"SUB": "evil", "sub": "j", "Sub": "evil", "CLIENT-ID": "evil", "client-id": "evil", "client_id": "c"});
+        let pairs = pass("", claims);
+        assert!(pairs.iter().all(|(_, value)| value != "evil"), "{pairs:?}");
+        assert_eq!(value(&pairs, "OAUTH2_CLAIM_sub").as_deref(), Some("j"));
+        assert_eq!(value(&pairs, "OAUTH2_CLAIM_client_id").as_deref(), Some("c"));
     }
 
     #[test]
