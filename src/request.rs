@@ -156,13 +156,25 @@ impl<'r> Request<'r> {
         unsafe { c_str(self.fields().args) }
     }
 
-    /// Puts another query in its place.
+    /// Puts another query in its place, also in what else holds it: the request line (REQUEST_URI, `%r` in logs), the URI as it
+    /// came, and the URL that mod_proxy has made of it for `nocanon`.
     pub(crate) fn set_query(&self, query: Option<&'r CStr>) {
-        let query = query.map_or(std::ptr::null_mut(), |query| query.as_ptr().cast_mut());
-        // SAFETY: httpd works on the request in this thread, and reads the string only.
-        unsafe { (*self.raw.as_ptr()).args = query };
-        // SAFETY: as above.
-        unsafe { (*self.raw.as_ptr()).parsed_uri.query = query };
+        let (pool, old) = (self.pool(), self.query().map(CStr::to_bytes));
+        // Only then: in any other file name, a `?` is a decoded part of the path.
+        let is_raw_url = self.table(self.fields().notes).get(c"proxy-nocanon").is_some();
+        // SAFETY: httpd works on the request in this thread; no other reference to it is in use until this function ends.
+        let fields = unsafe { &mut *self.raw.as_ptr() };
+        fields.args = query.map_or(std::ptr::null_mut(), |query| query.as_ptr().cast_mut());
+        fields.parsed_uri.query = fields.args;
+        let (Some(old), new) = (old, query.map(CStr::to_bytes)) else { return };
+        let url = is_raw_url.then_some(&mut fields.filename);
+        for field in [&mut fields.the_request, &mut fields.unparsed_uri].into_iter().chain(url) {
+            // SAFETY: null or a C string of the request.
+            let text = unsafe { c_str(*field) }.map(CStr::to_bytes);
+            if let Some(changed) = text.and_then(|text| with_query(text, old, new)) {
+                *field = pool.octets(&changed).as_ptr().cast_mut();
+            }
+        }
     }
 
     /// When the request arrived, in seconds since 1970.
@@ -256,6 +268,18 @@ impl<'r> Request<'r> {
             );
         }
     }
+}
+
+/// A URI or request line with another query; `None` where the query is not the old one.
+fn with_query(text: &[u8], old: &[u8], new: Option<&[u8]>) -> Option<Vec<u8>> {
+    let start = text.iter().position(|octet| *octet == b'?')?;
+    let (before, rest) = text.split_at(start);
+    let after = rest.get(1..)?.strip_prefix(old)?;
+    if !matches!(after.first(), None | Some(b' ' | b'#')) {
+        return None;
+    }
+    let (mark, new) = new.map_or((&b""[..], &b""[..]), |new| (&b"?"[..], new));
+    Some([before, mark, new, after].concat())
 }
 
 /// A C string from httpd, or nothing for null.

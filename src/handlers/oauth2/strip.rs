@@ -44,6 +44,8 @@ pub(crate) fn apply<'r>(request: Request<'r>, strip: &'r Strip) {
             request.variables().unset(name);
             stood.map(|value| Stripped { place: Place::Environment(name), value })
         }
+        // The token stood in the query of the request that this one continues, and this one has a query of its own.
+        Strip::Query(_) if was_in_query(request) => None,
         Strip::Query(left) => {
             let stood = request.query();
             request.set_query(left.as_deref().map(|left| request.pool().octets(left)));
@@ -60,6 +62,11 @@ pub(crate) fn apply<'r>(request: Request<'r>, strip: &'r Strip) {
     if let (Some(stripped), Some(state)) = (stripped, state::own(request)) {
         state.stripped.set(Some(request.pool().put(stripped)));
     }
+}
+
+/// Whether a query was stripped already, of this request or of one that it continues.
+fn was_in_query(request: Request<'_>) -> bool {
+    state::chain(request).filter_map(|state| state.stripped.get()).any(|stripped| stripped.query().is_some())
 }
 
 fn header<'r>(request: Request<'r>, name: &'r CStr, left: Option<&[u8]>) -> Option<Stripped<'r>> {
