@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokbind::tls::Offer;
 use token_binding::base64url;
 
+use super::configuration::read;
 use crate::common::certificates::Identity;
 use crate::common::configuration::module_file;
 use crate::common::exchange::Answer;
@@ -20,11 +21,6 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A private key that is no secret: RFC 7517, appendix A.2.
 const PRIVATE_JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"api-1"}"#;
-
-fn read(path: &str) -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// The configurations of docs/oauth2.md that are said to be complete, each with the heading that it stands under.
 fn recipes() -> Vec<(String, String)> {
@@ -47,8 +43,7 @@ fn recipes() -> Vec<(String, String)> {
 }
 
 fn recipe(heading: &str) -> String {
-    let found = recipes().into_iter().find(|(of, _)| of == heading);
-    found.unwrap_or_else(|| panic!("no recipe under {heading:?}")).1
+    recipes().into_iter().find(|(of, _)| of == heading).expect("a recipe under this heading").1
 }
 
 /// `# Needs: a2enmod ...` says what has to be loaded beside what Debian and the harness have anyway.
@@ -61,15 +56,18 @@ fn modules(text: &str) -> Vec<&str> {
 /// A server with a configuration of the documents, on our ports, with our certificates and files.
 fn builder(text: &str, backend: u16) -> Builder {
     let adapted: String = text.lines().map(|line| adapt(line) + "\n").collect();
-    let ours = module_file();
     let rsa = Rsa::generate(2048).unwrap();
     let batch = PKey::from_rsa(rsa.clone()).unwrap().public_key_to_pem().unwrap();
-    // As a2enmod arranges them, ours last; mod_proxy comes with proxy_http.
+    // As a2enmod arranges them, ours last; proxy comes with proxy_http.
     Httpd::builder()
         .without_module()
-        .load(&["authz_user", "proxy"])
+        .load(&["authz_user"])
+        .load(if text.contains(" proxy_http") { &["proxy"] } else { &[] })
         .load(&modules(text))
-        .config(&format!("LoadModule token_binding_module {}\nLogLevel token_binding:info", ours.display()))
+        .config(&format!(
+            "LoadModule token_binding_module {}\nLogLevel token_binding:info",
+            module_file().display()
+        ))
         .value("backend", backend)
         .value("modulus", base64url::encode(&rsa.n().to_vec()))
         .file("passphrase", "sesame-sesame-sesame-sesame\n")
