@@ -16,6 +16,7 @@ mod http2;
 mod include_referred;
 mod lifecycle;
 mod negotiation;
+mod oauth2;
 mod oauth2_docs;
 mod oauth2_server;
 mod openid_connect;
