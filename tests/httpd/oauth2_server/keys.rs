@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    authorization_server, bearer, keys_were_fetched, opaque, present, resource_server, status, unknown_key,
+    authorization_server, bearer, keys_were_fetched, opaque, present, present_plainly, resource_server,
+    status, unknown_key,
 };
 use crate::common::authorization_server::Endpoint;
 
@@ -199,7 +200,7 @@ fn http_timeout_holds_to_within_a_second() {
     thread::sleep(Duration::from_millis(1100));
     for (path, token) in [("/jwks/env", &jwt), ("/introspect/env", &opaque)] {
         let start = Instant::now();
-        let answer = present(&server, None, path, token);
+        let answer = present_plainly(&server, path, token);
         let elapsed = start.elapsed();
         assert_eq!(answer.status, 503, "{path}");
         assert!(
