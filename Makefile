@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release test lint deny check install clean
+.PHONY: help setup demo serve build release test fmt clippy doc deny check install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -38,9 +38,13 @@ release: ## the module as it is installed: target/release/mod_token_binding.so
 test: setup ## all tests, those against a real httpd included
 	$(CARGO) test --workspace --no-fail-fast
 
-lint: setup ## formatting, clippy and rustdoc, without a warning
+fmt: ## formatting
 	$(CARGO) fmt --all --check
+
+clippy: setup ## clippy, without a warning
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: setup ## rustdoc, without a warning
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
 # Of cargo-deny nothing but this check is needed: a build without optimisation takes a third of the time.
@@ -51,7 +55,7 @@ $(DENY):
 deny: setup $(DENY) ## licences and sources of the dependencies (deny.toml)
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
 
-check: lint deny test ## all that a change must pass
+check: fmt clippy doc deny test ## all that a change must pass
 
 install: ## put what `make release` made where this machine's httpd looks for it
 	@test -f $(TARGET)/release/mod_token_binding.so || { echo "run make release first" >&2; exit 1; }
