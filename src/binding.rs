@@ -9,13 +9,15 @@ use openssl::x509::X509;
 use sender_constraint::thumbprint::Thumbprint;
 use token_binding::{ClientOffer, Ekm, Negotiated, TokenBindingHash};
 
-use crate::tls::Ssl;
+use crate::tls::Held;
 
 /// State of a TLS connection, from before its handshake to its end.
 ///
 /// The connection's own thread works on it; the threads of HTTP/2 streams read [`binding`](Self::binding), and nothing else.
 pub(crate) struct TlsConnection<'c> {
-    pub(crate) ssl: Ssl<'c>,
+    /// Held, since mod_ssl frees it before the connection ends where a handshake fails. Given back with the connection's pool,
+    /// whose cleanups run in reverse order: after mod_ssl's.
+    pub(crate) ssl: Held<'c>,
     pub(crate) handshake: Handshake,
     binding: AtomicPtr<Binding>,
 }
@@ -25,7 +27,7 @@ pub(crate) struct TlsConnection<'c> {
 pub(crate) struct Handshake {
     /// What the ClientHello asked for.
     pub(crate) offer: Cell<Option<Offer>>,
-    /// What we agreed to, and the client random of the handshake in which we did.
+    /// What we agreed to, and the server random of the handshake in which we did.
     pub(crate) agreed: Cell<Option<(Negotiated, [u8; 32])>>,
     /// The extension's data, kept until OpenSSL has copied it.
     pub(crate) answer: Cell<[u8; 4]>,
@@ -39,7 +41,7 @@ pub(crate) struct Offer {
 }
 
 impl<'c> TlsConnection<'c> {
-    pub(crate) fn new(ssl: Ssl<'c>) -> Self {
+    pub(crate) fn new(ssl: Held<'c>) -> Self {
         Self { ssl, handshake: Handshake::default(), binding: AtomicPtr::default() }
     }
 
@@ -58,7 +60,7 @@ impl<'c> TlsConnection<'c> {
 /// What one finished handshake proved. Immutable, but for the messages remembered, which are only ever added.
 pub(crate) struct Binding {
     /// Tells this handshake from the connection's others.
-    pub(crate) client_random: [u8; 32],
+    pub(crate) server_random: [u8; 32],
     pub(crate) token_binding: Option<TokenBinding>,
     pub(crate) certificate: Option<ClientCertificate>,
 }

@@ -27,6 +27,9 @@ const PIECE: ffi::apr_off_t = 32 * 1024;
 
 /// Reads the body to its end. Whoever reads it later gets it from here, also where it was too much.
 pub(crate) fn read<'r>(request: Request<'r>) -> Result<&'r Body, &'static str> {
+    if let Some(body) = state::chain(request).find_map(|state| state.body.get()) {
+        return if body.complete { Ok(body) } else { Err("the body cannot be read") };
+    }
     let mut octets = Vec::new();
     let result = read_into(request, &mut octets);
     let body = Body { octets, replacement: OnceCell::new(), played: Cell::new(0), complete: result.is_ok() };
@@ -36,6 +39,11 @@ pub(crate) fn read<'r>(request: Request<'r>) -> Result<&'r Body, &'static str> {
         state.body.set(Some(body));
     }
     result.map(|()| body)
+}
+
+/// After an internal redirect, for which httpd leaves out the filters of the request before.
+pub(crate) fn play_again<'r>(request: Request<'r>, body: &'r Body) {
+    request.add_input_filter_with(REPLAY, body);
 }
 
 fn read_into(request: Request<'_>, octets: &mut Vec<u8>) -> Result<(), &'static str> {

@@ -151,6 +151,13 @@ impl<'s> Directive<'s> {
 
     /// Runs a setter. Its complaint goes to httpd as a C string of the configuration's pool, after the directive's name.
     pub(crate) fn apply<C: Target>(&self, setter: impl FnOnce(&mut C) -> Setting) -> *const c_char {
+        let command = std::ptr::from_ref(self.command).cast_mut();
+        // AllowOverrideList lets any directive into .htaccess, whatever its place says.
+        // SAFETY: httpd's record of the directive at hand.
+        let complaint = unsafe { ffi::ap_check_cmd_context(command, ffi::NOT_IN_HTACCESS.cast_unsigned()) };
+        if !complaint.is_null() {
+            return complaint;
+        }
         // SAFETY: httpd reads the configuration in one thread, one directive after the other.
         let config = unsafe { &mut *C::of(self) };
         let Err(complaint) = setter(config) else { return std::ptr::null() };

@@ -108,6 +108,11 @@ impl<'r> Request<'r> {
         unsafe { DirConfig::of(self.fields().per_dir_config) }
     }
 
+    /// Both are at places with one and the same configuration.
+    pub(crate) fn has_configuration_of(&self, other: Self) -> bool {
+        std::ptr::eq(self.fields().per_dir_config, other.fields().per_dir_config)
+    }
+
     /// The location's `AuthType`.
     pub(crate) fn auth_type(&self) -> Option<&'r CStr> {
         // SAFETY: a live request.

@@ -21,7 +21,8 @@ use crate::{ffi, guard};
 /// extended_master_secret, RFC 7627 §5.1.
 const EXTENDED_MASTER_SECRET: c_uint = 23;
 
-/// An `SSL` that mod_ssl made; it lives as long as its connection.
+/// An `SSL` that mod_ssl made. mod_ssl frees it when a handshake fails, while the connection goes on to its end: whoever
+/// looks at it later holds a reference ([`Held`]).
 #[derive(Clone, Copy)]
 pub(crate) struct Ssl<'c> {
     raw: NonNull<sys::SSL>,
@@ -48,10 +49,16 @@ impl<'c> Ssl<'c> {
         self.get().version2() == Some(openssl::ssl::SslVersion::TLS1_3)
     }
 
-    /// The ClientHello's random: it tells one handshake from another on the same connection.
-    pub(crate) fn client_random(&self) -> [u8; 32] {
+    /// Keeps the `SSL` from being freed; `None` where OpenSSL cannot.
+    pub(crate) fn hold(self) -> Option<Held<'c>> {
+        // SAFETY: counts a reference to a live SSL.
+        (unsafe { ffi::SSL_up_ref(self.raw.as_ptr()) } == 1).then_some(Held(self))
+    }
+
+    /// Our own random: it tells one handshake from another on the same connection, and no client can choose it.
+    pub(crate) fn server_random(&self) -> [u8; 32] {
         let mut random = [0; 32];
-        self.get().client_random(&mut random);
+        self.get().server_random(&mut random);
         random
     }
 
@@ -123,6 +130,24 @@ impl<'c> Ssl<'c> {
     }
 }
 
+/// A reference to an `SSL`, given back when dropped.
+pub(crate) struct Held<'c>(Ssl<'c>);
+
+impl<'c> std::ops::Deref for Held<'c> {
+    type Target = Ssl<'c>;
+
+    fn deref(&self) -> &Ssl<'c> {
+        &self.0
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the reference that `hold` counted.
+        unsafe { sys::SSL_free(self.0.raw.as_ptr()) };
+    }
+}
+
 /// Our slot in every `SSL`: one for the life of the process, without callbacks, so that nothing dangles after a restart.
 fn ex_data_index() -> Option<c_int> {
     static INDEX: OnceLock<c_int> = OnceLock::new();
@@ -185,7 +210,7 @@ unsafe extern "C" fn add_extension(
             tls13: ssl.is_tls13(),
             renegotiation_info: ssl.renegotiation_info(),
             early_data_accepted: ssl.early_data_accepted(),
-            client_random: ssl.client_random(),
+            server_random: ssl.server_random(),
         };
         let Some(answer) = negotiation::answer(tls, config, hello) else {
             return 0;

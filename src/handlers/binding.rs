@@ -16,8 +16,8 @@ use crate::tls::Ssl;
 
 /// mod_ssl is about to begin with TLS on a connection from a client: from here on its handshakes are watched.
 pub(crate) fn watch(connection: Connection<'_>, ssl: Ssl<'_>) {
-    let tls: &_ = connection.pool().place(TlsConnection::new(ssl));
-    if ssl.attach(tls) {
+    let tls = ssl.hold().map(|held| &*connection.pool().place(TlsConnection::new(held)));
+    if let Some(tls) = tls.filter(|tls| ssl.attach(tls)) {
         connection.set_tls(tls);
     } else {
         log::connection!(
@@ -41,17 +41,17 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
     if !tls.ssl.handshake_is_finished() {
         return None;
     }
-    let client_random = tls.ssl.client_random();
+    let server_random = tls.ssl.server_random();
     let certificate = tls.ssl.peer_certificate();
     if let Some(binding) = tls.binding()
-        && binding.client_random == client_random
+        && binding.server_random == server_random
         && binding.has_certificate(certificate.as_ref())
     {
         return Some(binding);
     }
     let binding = Binding {
-        client_random,
-        token_binding: token_binding(connection, tls, client_random),
+        server_random,
+        token_binding: token_binding(connection, tls, server_random),
         certificate: certificate.and_then(|x509| client_certificate(connection, x509, tls.ssl.peer_chain())),
     };
     tls.bind(connection.pool().place(binding));
@@ -70,10 +70,10 @@ impl Binding {
 fn token_binding(
     connection: Connection<'_>,
     tls: &TlsConnection<'_>,
-    client_random: [u8; 32],
+    server_random: [u8; 32],
 ) -> Option<TokenBinding> {
     let (negotiated, of_handshake) = tls.handshake.agreed.get()?;
-    if of_handshake != client_random {
+    if of_handshake != server_random {
         return None;
     }
     // RFC 8472 §3: what the hellos promised must be in force.

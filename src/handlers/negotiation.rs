@@ -10,7 +10,7 @@ pub(crate) struct Hello {
     pub(crate) tls13: bool,
     pub(crate) renegotiation_info: bool,
     pub(crate) early_data_accepted: bool,
-    pub(crate) client_random: [u8; 32],
+    pub(crate) server_random: [u8; 32],
 }
 
 /// A ClientHello with extension 24 arrived.
@@ -47,7 +47,7 @@ pub(crate) fn answer<'t>(
         early_data_accepted: hello.early_data_accepted,
     };
     let agreed = negotiate(&client, &config.key_parameters(), handshake).ok()?;
-    tls.handshake.agreed.set(Some((agreed, hello.client_random)));
+    tls.handshake.agreed.set(Some((agreed, hello.server_random)));
     tls.handshake.answer.set(agreed.extension_data());
     Some(tls.handshake.answer.as_array_of_cells())
 }

@@ -30,6 +30,15 @@ pub(crate) struct RequestState<'r> {
     pub(crate) body: Cell<Option<&'r Body>>,
 }
 
+impl<'r> RequestState<'r> {
+    /// For a request that continues this one: bound as this one is, and not yet authenticated where it now is.
+    pub(crate) fn continued(&self) -> RequestState<'r> {
+        let state = self.clone();
+        state.authenticated.set(None);
+        state
+    }
+}
+
 /// A verified message and the handshake it belongs to: after a renegotiation that is not the connection's last.
 #[derive(Clone, Copy)]
 pub(crate) struct Verified<'r> {
@@ -76,7 +85,7 @@ pub(crate) fn own<'r>(request: Request<'r>) -> Option<&'r RequestState<'r>> {
     if let Some(state) = request.own_state() {
         return Some(state);
     }
-    let state = request.pool().put(of(request)?.clone());
+    let state = request.pool().put(of(request)?.continued());
     request.set_state(state);
     Some(state)
 }

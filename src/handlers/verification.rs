@@ -6,6 +6,7 @@ use token_binding::request::{Arrival, Status, Step, first_step};
 use token_binding::{Rejection, reserved, ttrp, verify};
 
 use crate::binding::{Binding, TokenBinding, VerifiedMessage};
+use crate::body;
 use crate::handlers::state::{RequestState, Verified};
 use crate::handlers::strip::Found;
 use crate::handlers::{binding, certificate, pass, state, strip};
@@ -21,10 +22,13 @@ pub(crate) fn post_read_request(request: Request<'_>) -> HttpStatus {
     let earlier = state::earlier(request);
     let binding = binding::current(request.connection());
     let (state, answer) = match earlier {
-        Some(state) => (state.clone(), HttpStatus::Declined),
+        Some(state) => (state.continued(), HttpStatus::Declined),
         None => judge(request, &found, binding),
     };
     let state = request.pool().put(state);
+    if let Some(body) = state.body.get() {
+        body::play_again(request, body);
+    }
     request.set_state(state);
     clear(request);
     pass::variables(request, state);

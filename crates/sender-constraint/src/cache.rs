@@ -17,7 +17,7 @@ use crate::verdict::VerifierId;
 const WAYS: usize = 8;
 
 /// Entries that are larger than this, in octets of token and value, are not kept: it bounds the memory of the cache.
-pub const LARGEST_ENTRY: usize = 64 * 1024;
+pub const LARGEST_ENTRY: usize = 32 * 1024;
 
 /// Values of one kind, by verifiers and token.
 pub struct Cache<V> {

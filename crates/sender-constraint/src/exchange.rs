@@ -119,6 +119,10 @@ pub fn check_url(url: &str, schemes: &[&str]) -> Result<(), String> {
     if url.bytes().any(|octet| octet <= b' ' || octet == 0x7f || b"\"<>\\^`{|}".contains(&octet)) {
         return Err("the URL has characters that must be percent-encoded".into());
     }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("the URL holds credentials: give them as options, where no log shows them".into());
+    }
     let has_host = !matches!(rest.bytes().next(), None | Some(b'/' | b'?' | b'#' | b':' | b'@'));
     match scheme {
         "file" if !rest.starts_with('/') => Err("a file URL is written file:///path".into()),
@@ -161,13 +165,13 @@ mod tests {
     #[test]
     fn urls() {
         let web = ["https", "http"];
-        for url in ["https://as.example/jwks", "http://[::1]:8080/x", "https://user@host", "https://h?q=1#f"]
-        {
+        for url in ["https://as.example/jwks", "http://[::1]:8080/x", "https://h?q=1#f"] {
             assert_eq!(check_url(url, &web), Ok(()), "{url}");
         }
         for url in [
             "not-a-url",
             "ftp://x",
+            "https://user:secret@host/jwks",
             "https://",
             "https:///path",
             "HTTPS://x",

@@ -232,7 +232,9 @@ impl Verifier {
     ) -> Result<Verdict, Refusal> {
         let (now, id) = (services.now(), &self.config.id);
         let inactive = &services.memory().inactive;
-        if inactive.get(id, token.as_bytes(), now, |()| true).is_some() {
+        // Anybody can fill this memory, so it holds hashes instead of tokens.
+        let hash = openssl::sha::sha256(token.as_bytes());
+        if inactive.get(id, &hash, now, |()| true).is_some() {
             return Err(TokenFault::Inactive.into());
         }
         let cache = self.config.cache.as_ref().unwrap_or(&CacheName::Default);
@@ -250,7 +252,7 @@ impl Verifier {
             }
             Introspected::Inactive => {
                 let until = now.saturating_add(INACTIVE_LIFETIME);
-                inactive.put(id, token.as_bytes(), until, now, Arc::new(()), 0);
+                inactive.put(id, &hash, until, now, Arc::new(()), 0);
                 self.remember(token, cache, &Remembered::Inactive { until }, until, services);
                 Err(TokenFault::Inactive.into())
             }

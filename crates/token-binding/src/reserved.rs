@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn what_the_server_sets_is_reserved() {
-        for name in [PROVIDED, REFERRED, OTHER, CONTEXT, SEC_CONTEXT, FINGERPRINT, CLIENT_CERT, CLIENT_CERT_CHAIN] {
+        for name in
+            [PROVIDED, REFERRED, OTHER, CONTEXT, SEC_CONTEXT, FINGERPRINT, CLIENT_CERT, CLIENT_CERT_CHAIN]
+        {
             assert_eq!(classify(name.to_bytes()), Field::Reserved, "{name:?}");
         }
         assert_eq!(classify(MESSAGE.to_bytes()), Field::Message);

@@ -110,11 +110,25 @@ fn pass<'r>(request: Request<'r>, authenticated: &'r Authenticated, target: &Tar
 /// For a request whose headers were stripped once more: after an internal redirect, to which httpd applies the first
 /// request's authentication, and after trailers.
 pub(crate) fn pass_again(request: Request<'_>) {
-    let Some(authenticated) = state::chain(request).find_map(|state| state.authenticated.get()) else {
-        return;
-    };
-    if presence(request).is_some() {
+    if presence(request).is_some()
+        && let Some(authenticated) = authenticated_under_same_configuration(request)
+    {
         pass(request, authenticated, request.dir_config().target().unwrap_or(&DEFAULT_TARGET));
+    }
+}
+
+/// The token of the request, or of the one it continues as long as the configuration is the same: httpd's own condition
+/// for taking an authentication over.
+fn authenticated_under_same_configuration<'r>(request: Request<'r>) -> Option<&'r Authenticated> {
+    let mut request = request;
+    loop {
+        if let Some(authenticated) = request.own_state().and_then(|state| state.authenticated.get()) {
+            return Some(authenticated);
+        }
+        request = request
+            .prev()
+            .or_else(|| request.main())
+            .filter(|earlier| earlier.has_configuration_of(request))?;
     }
 }
 

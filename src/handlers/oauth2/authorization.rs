@@ -38,9 +38,10 @@ impl Requirement {
     }
 }
 
-/// The token that the request was authenticated with; also for its subrequests and internal redirects.
+/// The token that this very request was authenticated with, by this location's verifiers. What a subrequest or an internal
+/// redirect comes from may have been authenticated by others; where httpd takes that over, it does not ask here.
 fn authenticated<'r>(request: Request<'r>) -> Option<&'r Authenticated> {
-    state::chain(request).find_map(|state| state.authenticated.get())
+    request.own_state()?.authenticated.get()
 }
 
 /// Judges a `Require` line.

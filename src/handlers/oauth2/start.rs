@@ -3,7 +3,7 @@
 //! Keys are fetched ahead of time, by a worker that has just answered a request: nobody waits for that. There is no thread of
 //! our own and no mod_watchdog: a process without requests needs no keys.
 
-use crate::common::Common;
+use crate::common::{Common, Finished};
 use crate::ffi;
 use crate::handlers::oauth2::surroundings::Surroundings;
 use crate::log;
@@ -42,7 +42,7 @@ pub(crate) unsafe fn child(common: &Common, pool: *mut ffi::apr_pool_t) {
     }
     // SAFETY: the child's pool.
     let surroundings = Surroundings::of_process(common, unsafe { Pool::from_raw(pool) });
-    finished.verifiers.iter().for_each(|verifier| verifier.prepare(&surroundings));
+    prepare(finished, &surroundings);
 }
 
 /// After a response has gone out: sees, every few seconds, whether keys should be fetched.
@@ -51,7 +51,16 @@ pub(crate) fn look_after(request: Request<'_>) {
     let Some(common) = request.server_config().common() else { return };
     let Some(finished) = common.finished().filter(|finished| !finished.verifiers.is_empty()) else { return };
     if common.process().is_turn(request.time(), INTERVAL) {
-        let surroundings = Surroundings::of_request(request, common);
-        finished.verifiers.iter().for_each(|verifier| verifier.prepare(&surroundings));
+        let surroundings = Surroundings::between_requests(request, common);
+        prepare(finished, &surroundings);
     }
+}
+
+/// Fetches what is due, as long as there is time. What was not reached is fetched for the token that needs it.
+fn prepare(finished: &Finished, surroundings: &Surroundings<'_>) {
+    finished
+        .verifiers
+        .iter()
+        .take_while(|_| surroundings.has_time())
+        .for_each(|verifier| verifier.prepare(surroundings));
 }

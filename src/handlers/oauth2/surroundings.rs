@@ -14,6 +14,11 @@ use crate::log;
 use crate::pool::Pool;
 use crate::request::Request;
 
+/// A process that starts serves nobody while it fetches keys, so all of that together does not take long.
+const AT_START: Duration = Duration::from_secs(2);
+/// A worker that looks after keys when it has answered a request keeps the next one on that connection waiting.
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(5);
+
 /// The world as one request sees it.
 pub(crate) struct Surroundings<'r> {
     request: Option<Request<'r>>,
@@ -21,25 +26,50 @@ pub(crate) struct Surroundings<'r> {
     process: &'r Process,
     pool: Pool<'r>,
     now: i64,
+    /// Until when all that is done here together may take; nothing limits the one request that waits for its own token.
+    deadline: Option<Instant>,
 }
 
 impl<'r> Surroundings<'r> {
     pub(crate) fn of_request(request: Request<'r>, common: &'r Common) -> Self {
         let process = common.process();
-        Self { request: Some(request), common, process, pool: request.pool(), now: request.time() }
+        Self {
+            request: Some(request),
+            common,
+            process,
+            pool: request.pool(),
+            now: request.time(),
+            deadline: None,
+        }
     }
 
     /// The world as a child process sees it that has no request yet.
     pub(crate) fn of_process(common: &'r Common, pool: Pool<'r>) -> Self {
         // SAFETY: reads the clock.
         let now = unsafe { crate::ffi::apr_time_now() } / 1_000_000;
-        Self { request: None, common, process: common.process(), pool, now }
+        Self {
+            request: None,
+            common,
+            process: common.process(),
+            pool,
+            now,
+            deadline: Some(Instant::now() + AT_START),
+        }
     }
 
-    /// A process that starts serves nobody while it waits, so it does not wait long.
+    /// For what is done between requests.
+    pub(crate) fn between_requests(request: Request<'r>, common: &'r Common) -> Self {
+        Self { deadline: Some(Instant::now() + BETWEEN_REQUESTS), ..Self::of_request(request, common) }
+    }
+
+    /// Whether there is time for one more exchange.
+    pub(crate) fn has_time(&self) -> bool {
+        self.deadline.is_none_or(|deadline| Instant::now() < deadline)
+    }
+
     fn timeout(&self, configured: Duration) -> Duration {
-        const AT_START: Duration = Duration::from_secs(1);
-        if self.request.is_some() { configured } else { configured.min(AT_START) }
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(configured, |left| configured.min(left.max(Duration::from_millis(1))))
     }
 
     /// The administrator's business.
