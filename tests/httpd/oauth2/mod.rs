@@ -5,6 +5,7 @@ mod binding;
 mod cached;
 mod configuration;
 mod continuing;
+mod elsewhere;
 mod hostile;
 mod passing;
 mod requirements;
