@@ -134,6 +134,32 @@ fn nor_in_trailers() {
 }
 
 #[test]
+fn nor_in_trailers_of_a_body_that_was_read_for_its_token() {
+    let backend = Backend::http();
+    let server = site(&backend)
+        .config("MergeTrailers On")
+        .config(&place(
+            "form",
+            &format!("{VERIFY}\nOAuth2AcceptTokenIn header\nOAuth2AcceptTokenIn post strip=on"),
+        ))
+        .start();
+    let trailers: String = SPELLINGS.iter().map(|name| format!("{name}: SPOOF\r\n")).collect();
+    let form = format!("a=1&access_token={}", token(json!({})));
+    let chunks = format!("{:x}\r\n{form}\r\n0\r\n{trailers}X-Free: yes\r\n\r\n", form.len());
+    let answer = send(
+        &server,
+        format!(
+            "POST /form/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{chunks}"
+        ),
+    );
+    let head = answer.body;
+    assert!(answer.status == 200 && !head.contains("SPOOF"), "{head}");
+    assert!(head.contains("X-Free: yes") && head.contains("OAUTH2_CLAIM_sub: joe"), "{head}");
+    assert!(head.contains("Content-Length: 3\r\n") && !head.contains("Transfer-Encoding"), "{head}");
+}
+
+#[test]
 fn a_refused_request_tells_nothing_either() {
     let server = server(&[
         ("api", &format!("{VERIFY}\nErrorDocument 401 /cgi/env.cgi")),
