@@ -44,8 +44,9 @@ fmt: ## formatting
 clippy: setup ## clippy, without a warning
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+# Most of the module is private, and contributors read about it.
 doc: setup ## rustdoc, without a warning
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --workspace --no-deps --document-private-items
 
 # Of cargo-deny nothing but this check is needed: a build without optimisation takes a third of the time.
 DENY := $(TARGET)/tools/bin/cargo-deny

@@ -320,7 +320,7 @@ pub(crate) unsafe extern "C" fn trailers_filter(
     })
 }
 
-/// The filter [`body::REPLAY`].
+/// The filter [`crate::body::REPLAY`].
 pub(crate) unsafe extern "C" fn replay_filter(
     filter: *mut ffi::ap_filter_t,
     brigade: *mut ffi::apr_bucket_brigade,
