@@ -20,6 +20,9 @@ pub(crate) struct SharedCache {
     keeper: Keeper,
 }
 
+/// By how much sealing makes a value longer, at most, in octets.
+const SEALED_MORE: usize = 64;
+
 enum Keeper {
     Socache(Socache),
     /// Each process connects for itself, when it first asks.
@@ -91,7 +94,9 @@ impl SharedCache {
         pool: Pool<'_>,
     ) -> Result<Option<Vec<u8>>, Unavailable> {
         let octets = match &self.keeper {
-            Keeper::Socache(socache) => socache.get(key.as_bytes(), pool),
+            Keeper::Socache(socache) => {
+                socache.get(key.as_bytes(), self.largest_value.saturating_add(SEALED_MORE), pool)
+            }
             Keeper::Redis(redis) => redis.get(&redis_key(key))?,
         };
         let Some(octets) = octets else { return Ok(None) };

@@ -25,9 +25,6 @@ unsafe impl Send for Socache {}
 
 /// The name of the mutex for httpd's `Mutex` directive.
 pub(crate) const MUTEX: &CStr = c"token-binding-cache";
-/// The largest value that is read back, in octets.
-const LARGEST: usize = 32 * 1024;
-
 impl Socache {
     /// Prepares a cache of the provider `name` with its own configuration string. The error says what to do.
     ///
@@ -135,10 +132,10 @@ impl Socache {
             .ok_or_else(|| format!("the mutex of the token cache cannot be opened (APR status {status})"))
     }
 
-    /// The value under `id`, if there is one.
-    pub(crate) fn get(&self, id: &[u8; 32], pool: Pool<'_>) -> Option<Vec<u8>> {
+    /// The value under `id`, if there is one of at most so many octets.
+    pub(crate) fn get(&self, id: &[u8; 32], largest: usize, pool: Pool<'_>) -> Option<Vec<u8>> {
         let retrieve = self.provider.retrieve?;
-        let mut value = vec![0_u8; LARGEST];
+        let mut value = vec![0_u8; largest];
         let mut length = u32::try_from(value.len()).ok()?;
         let _locked = self.lock()?;
         // SAFETY: as the provider's contract says.
@@ -163,9 +160,6 @@ impl Socache {
     /// Keeps `value` under `id` for so many seconds. A cache that is full or away is no fault: the value is made again.
     pub(crate) fn set(&self, id: &[u8; 32], value: &mut [u8], seconds: u64, pool: Pool<'_>) {
         let (Some(store), Ok(length)) = (self.provider.store, u32::try_from(value.len())) else { return };
-        if value.len() > LARGEST {
-            return;
-        }
         let lifetime = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
         // SAFETY: reads the clock.
         let expiry = unsafe { ffi::apr_time_now() }.saturating_add(lifetime);
