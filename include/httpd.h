@@ -12,7 +12,6 @@
 #include <util_filter.h>
 #include <util_mutex.h>
 #include <ap_socache.h>
-#include <apr_shm.h>
 #include <apr_buckets.h>
 #include <apr_global_mutex.h>
 #include <apr_tables.h>

@@ -4,31 +4,14 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use curl::easy::{Easy2, Handler, List, WriteError};
+pub use sender_constraint::exchange::Endpoint;
 
 use crate::lookup::Lookup;
 use crate::url::{self, Target};
-
-/// A server, and how to speak to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `https://`, `http://` or `file:///`; nothing else is spoken.
-    pub url: String,
-    /// Whether the server's certificate and name are verified.
-    pub verify_tls: bool,
-    /// CA certificates (PEM) in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Our certificate and its key (PEM, the key without a passphrase), for servers that want one.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// `host:port` of a proxy. The environment names none.
-    pub proxy: Option<String>,
-    /// For all of it: name resolution, connection, TLS, answer.
-    pub timeout: Duration,
-}
 
 /// What is sent.
 #[derive(Clone, Copy, Debug)]

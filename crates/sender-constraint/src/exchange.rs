@@ -10,17 +10,17 @@ use crate::options::{OptionError, Options, Warning};
 /// A server, and how to speak to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `https://`, `http://` or `file://`.
+    /// `https://`, `http://` or `file:///`; nothing else is spoken.
     pub url: String,
     /// Whether the server's certificate and name are verified.
     pub verify_tls: bool,
     /// CA certificates (PEM) in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Certificate and key (PEM) to authenticate with.
+    /// Our certificate and its key (PEM, the key without a passphrase), for servers that want one.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// `host:port` of a proxy.
+    /// `host:port` of a proxy. The environment names none.
     pub proxy: Option<String>,
-    /// For the whole exchange.
+    /// For all of it: name resolution, connection, TLS, answer.
     pub timeout: Duration,
 }
 

@@ -90,14 +90,8 @@ impl<'r> Surroundings<'r> {
 
 impl Transport for Surroundings<'_> {
     fn send(&self, request: &Exchange<'_>) -> Result<Answer, String> {
-        let endpoint = http::Endpoint {
-            url: request.endpoint.url.clone(),
-            verify_tls: request.endpoint.verify_tls,
-            ca_file: request.endpoint.ca_file.clone(),
-            client_certificate: request.endpoint.client_certificate.clone(),
-            proxy: request.endpoint.proxy.clone(),
-            timeout: self.timeout(request.endpoint.timeout),
-        };
+        let timeout = self.timeout(request.endpoint.timeout);
+        let endpoint = http::Endpoint { timeout, ..request.endpoint.clone() };
         let method = match &request.form {
             Some(form) => http::Method::PostForm(form.as_bytes()),
             None => http::Method::Get,
