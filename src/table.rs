@@ -28,6 +28,17 @@ impl<'p> Table<'p> {
         (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) })
     }
 
+    /// All values of that name, valid until the table changes.
+    pub(crate) fn values(self, key: &CStr) -> impl Iterator<Item = &'p CStr> {
+        self.entries().iter().filter_map(move |entry| {
+            // SAFETY: keys are C strings of the table's pool.
+            let name = unsafe { CStr::from_ptr(entry.key) };
+            // SAFETY: so are values.
+            let value = unsafe { CStr::from_ptr(entry.val) };
+            name.to_bytes().eq_ignore_ascii_case(key.to_bytes()).then_some(value)
+        })
+    }
+
     /// Sets a value in place of all of that name, without copying.
     pub(crate) fn set(self, key: &'p CStr, value: &'p CStr) {
         // SAFETY: the table is live, and so are the strings as long as it is.

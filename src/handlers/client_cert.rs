@@ -75,9 +75,11 @@ pub(crate) fn insert_filter(request: Request<'_>) {
 /// When the response begins. To caches outside, a response that varies with a field they never see varies with everything.
 // RFC 9440 §2.4: Vary that names one of the fields becomes "*".
 pub(crate) fn respond(request: Request<'_>) {
-    let headers = request.headers_out();
-    if headers.get(c"Vary").is_some_and(|vary| names_client_cert(vary.to_bytes())) {
-        headers.set(c"Vary", c"*");
+    // Backends' fields are in the one table, those of CGI and FastCGI in the other.
+    for headers in [request.headers_out(), request.error_headers_out()] {
+        if headers.values(c"Vary").any(|vary| names_client_cert(vary.to_bytes())) {
+            headers.set(c"Vary", c"*");
+        }
     }
 }
 
