@@ -8,6 +8,7 @@
 mod common;
 
 mod acceptance;
+mod attacks;
 mod authorization;
 mod authorization_server;
 mod configuration;
