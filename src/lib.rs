@@ -125,7 +125,8 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
         FIRST_READERS.as_ptr(),
         FIRST_OF_ALL
     ));
-    register!(ap_hook_header_parser(Some(hooks::header_parser), null(), null(), ffi::APR_HOOK_FIRST));
+    // After SetEnvIf: after an internal redirect there may be no check_access to have the last word.
+    register!(ap_hook_header_parser(Some(hooks::header_parser), null(), null(), ffi::APR_HOOK_LAST));
     register!(ap_hook_check_access(
         Some(hooks::check_access),
         MOD_SSL.as_ptr(),
