@@ -4,6 +4,7 @@
 //   POST /fault    {endpoint, ...}    as gate.mjs says
 //   POST /recover                     no more faults
 //   POST /rotate   {keep}             new signing keys; the old ones stay published, or do not. Answers their key IDs
+//   POST /claims   {...}              claims of every user from now on, in ID tokens: cnf
 //   POST /client   {...}              registers a client: RFC 7591's metadata, with its client_id
 
 export function control(gate, authorizationServer) {
@@ -12,6 +13,7 @@ export function control(gate, authorizationServer) {
     'POST /fault': ({ endpoint, ...fault }) => gate.setFault(endpoint, fault),
     'POST /recover': () => gate.clearFaults(),
     'POST /rotate': ({ keep }) => authorizationServer.rotate(keep),
+    'POST /claims': (claims) => authorizationServer.claim(claims),
     'POST /client': (metadata) => authorizationServer.register(metadata),
   };
   return async (request, response) => {

@@ -24,6 +24,8 @@ export class AuthorizationServer {
 
   #clients;
 
+  #claims = {};
+
   #provider;
 
   #handler;
@@ -59,6 +61,11 @@ export class AuthorizationServer {
     await new (this.#store)('Client').upsert(metadata.client_id, metadata);
   }
 
+  // What is said of every user besides.
+  claim(claims) {
+    this.#claims = claims;
+  }
+
   // Whoever comes is logged in: as the request's login_hint says, or as alice.
   async #logIn(request, response) {
     try {
@@ -76,7 +83,7 @@ export class AuthorizationServer {
       jwks: { keys: this.#keys },
       cookies: { keys: [this.#cookieKey] },
       scopes: ['openid', 'offline_access', 'read', 'write', 'admin'],
-      claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+      claims: { openid: ['sub', 'cnf'], profile: ['name'], email: ['email'] },
       clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'client_secret_jwt',
         'tls_client_auth', 'self_signed_tls_client_auth', 'none'],
       pkce: { required: () => false },
@@ -84,7 +91,9 @@ export class AuthorizationServer {
       ttl: { ClientCredentials: (context, token) => token.resourceServer?.accessTokenTTL ?? 600 },
       findAccount: (context, accountId) => ({
         accountId,
-        claims: () => ({ sub: accountId, name: `${accountId} of the tests`, email: `${accountId}@as.test` }),
+        claims: () => ({
+          sub: accountId, name: `${accountId} of the tests`, email: `${accountId}@as.test`, ...this.#claims,
+        }),
       }),
       interactions: { url: (context, { uid }) => `/interaction/${uid}` },
       loadExistingGrant,

@@ -8,6 +8,8 @@
 //! assert_eq!(server.counts().jwks, 0);
 //! ```
 
+mod browser;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
@@ -277,32 +279,9 @@ impl AuthorizationServer {
         self.control("POST /client", client);
     }
 
-    /// A browser that was sent to the authorization endpoint: follows the redirects, with cookies, until one leads away
-    /// from here. Answers that one: `redirect_uri?code=...`. The user is `login_hint`, or alice.
-    pub fn log_in(&self, url: &str) -> String {
-        let mut location = url.to_owned();
-        let mut cookies: Vec<(String, String)> = Vec::new();
-        for _ in 0..10 {
-            let path = location.strip_prefix(&self.issuer).unwrap_or(&location);
-            if !path.starts_with('/') {
-                return location;
-            }
-            let jar: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let cookie = format!("Cookie: {}\r\n\r\n", jar.join("; "));
-            let response = self.exchange(None, &format!("GET {path}"), &cookie);
-            for cookie in response.headers_named("Set-Cookie") {
-                let cookie = String::from_utf8_lossy(cookie);
-                let (name, value) =
-                    cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
-                cookies.retain(|(known, _)| known != name);
-                cookies.push((name.to_owned(), value.to_owned()));
-            }
-            location = response
-                .header("Location")
-                .unwrap_or_else(|| panic!("{path}: {}", response.text()))
-                .to_owned();
-        }
-        panic!("it leads nowhere: {location}");
+    /// Every ID token has these claims too, from now on; of what a claim can be, it knows `cnf` only.
+    pub fn claim(&self, claims: &Value) {
+        self.control("POST /claims", claims);
     }
 
     pub fn get(&self, path: &str) -> Response {

@@ -20,7 +20,6 @@ mod negotiation;
 mod oauth2;
 mod oauth2_docs;
 mod oauth2_server;
-mod openid_connect;
 mod openidc;
 mod panics;
 mod passing;
