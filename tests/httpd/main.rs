@@ -13,6 +13,7 @@ mod authorization;
 mod authorization_server;
 mod configuration;
 mod documentation;
+mod documented_commands;
 mod http2;
 mod include_referred;
 mod lifecycle;

@@ -17,7 +17,7 @@ use crate::common::log::matches;
 use crate::common::{Backend, Bound, Builder, Httpd, bound, connector, pki};
 
 /// What stands in for every key of an authorization server where a test needs tokens.
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A private key that is no secret: RFC 7517, appendix A.2.
 const PRIVATE_JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"api-1"}"#;
@@ -201,7 +201,7 @@ fn start(text: &str, backend: u16) -> Httpd {
 }
 
 /// A token (RFC 7515 §3.1, HS256) with these claims and some that every token has.
-fn token(more: Value) -> String {
+pub(super) fn token(more: Value) -> String {
     let mut claims = json!({"sub": "joe", "aud": "https://api.example.org", "exp": 4_000_000_000_u64, "iat": 1_000_000_000});
     claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let encode = |value: Value| base64url::encode(value.to_string().as_bytes());
@@ -214,7 +214,7 @@ fn token(more: Value) -> String {
 }
 
 /// `cnf` of a token that is bound to this certificate (RFC 8705 §3.1).
-fn bound_to(identity: &Identity) -> Value {
+pub(super) fn bound_to(identity: &Identity) -> Value {
     let der = identity.certificate.to_der().unwrap();
     json!({"cnf": {"x5t#S256": base64url::encode(&openssl::sha::sha256(&der))}})
 }
