@@ -89,11 +89,14 @@ const OUTCOMES: &[Outcome] = &[
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     // There is no init here; what a reload does is in lifecycle.rs.
     ("sudo systemctl reload apache2", "tests/httpd/lifecycle.rs", "twenty_graceful_restarts_lose_no_request"),
+    // With the ports of the tests.
+    ("python3 docs/backends/python/app.py", "tests/httpd/backends/application.rs", "python/app.py"),
+    ("node docs/backends/node/app.mjs", "tests/httpd/backends/application.rs", "node/app.mjs"),
     ("cargo deny", "Makefile", "check --hide-inclusion-graph"),
 ];
 
 /// Programs that make a command of what stands in backticks, with an argument.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 17] = [
     "sudo",
     "tokbind",
     "target/release/tokbind",
@@ -109,6 +112,8 @@ const PROGRAMS: [&str; 15] = [
     "apt-get",
     "redis-cli",
     "docker",
+    "python3",
+    "node",
 ];
 
 /// Files of markdown in a folder and those below.

@@ -11,6 +11,7 @@ mod acceptance;
 mod attacks;
 mod authorization;
 mod authorization_server;
+mod backends;
 mod configuration;
 mod documentation;
 mod documented_commands;

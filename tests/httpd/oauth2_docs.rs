@@ -76,7 +76,8 @@ fn builder(text: &str, backend: u16) -> Builder {
         .config(&adapted)
 }
 
-fn adapt(line: &str) -> String {
+/// A line of the documents with our own ports, certificates and files.
+pub(crate) fn adapt(line: &str) -> String {
     match line.trim_start().split_once(' ') {
         Some(("SSLCertificateFile", _)) => "SSLCertificateFile {pki}/server.pem".to_owned(),
         Some(("SSLCertificateKeyFile", _)) => "SSLCertificateKeyFile {pki}/server.key".to_owned(),

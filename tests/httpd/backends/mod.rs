@@ -1,0 +1,9 @@
+//! The reference backends of docs/backends, as they stand there, each behind a real httpd: their sessions are good for the
+//! client that opened them, and for nobody else.
+
+mod application;
+mod documents;
+mod down;
+mod names;
+mod sessions;
+mod stage;
