@@ -55,7 +55,11 @@ fn context_variable(config: &mut ServerConfig, name: &'static CStr) -> Setting {
 /// `TokenBindingPassVar provided|referred|other|context|none ...`
 fn pass_variables(_line: &Directive<'_>, config: &mut DirConfig, words: &[&'static CStr]) -> Setting {
     let words: Result<Vec<&str>, _> = words.iter().map(|word| text(word)).collect();
-    config.pass = Some(Pass::from_words(words?).map_err(wrong)?);
+    let list = Pass::from_words(words?).map_err(wrong)?;
+    config.pass = Some(match config.pass {
+        Some(before) => before.and(list).map_err(wrong)?,
+        None => list,
+    });
     Ok(())
 }
 

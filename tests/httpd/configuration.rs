@@ -53,6 +53,10 @@ const MISTAKES: &[Mistake] = &[
     ),
     mistake("TokenBindingPassVar context none", "TokenBindingPassVar: 'none' stands alone"),
     mistake(
+        "TokenBindingPassVar other\nTokenBindingPassVar none",
+        "TokenBindingPassVar: 'none' stands alone",
+    ),
+    mistake(
         "TokenBindingPassVar",
         "TokenBindingPassVar: at least one of provided, referred, other, context, or none",
     ),

@@ -82,6 +82,18 @@ impl Pass {
         Ok(Self { variables: items, headers: items, explicit: true })
     }
 
+    /// One more list for the same section: both count, as in version 1.x.
+    ///
+    /// # Errors
+    /// One of the two is `none`.
+    pub const fn and(self, more: Self) -> Result<Self, PassError> {
+        if (self.variables == 0) != (more.variables == 0) {
+            return Err(PassError::NoneWithOthers);
+        }
+        let (variables, headers) = (self.variables | more.variables, self.headers | more.headers);
+        Ok(Self { variables, headers, explicit: true })
+    }
+
     /// The item becomes a variable.
     #[must_use]
     pub const fn variable(self, item: Item) -> bool {
@@ -142,6 +154,16 @@ mod tests {
         assert!(!pass.variable(Item::Referred) && !pass.header(Item::Other));
         assert_eq!(pass.to_string(), "provided context");
         assert_eq!(Pass::from_words(["none"]).unwrap().to_string(), "none");
+    }
+
+    #[test]
+    fn several_lists_of_a_section_are_one() {
+        let list = |words: &str| Pass::from_words(words.split(' ')).unwrap();
+        let both = list("provided").and(list("context")).unwrap();
+        assert_eq!(both, list("context provided"));
+        assert_eq!(list("none").and(list("none")).unwrap(), list("none"));
+        assert_eq!(list("none").and(list("other")), Err(PassError::NoneWithOthers));
+        assert_eq!(list("other").and(list("none")), Err(PassError::NoneWithOthers));
     }
 
     #[test]
