@@ -18,6 +18,7 @@ mod documented_commands;
 mod http2;
 mod include_referred;
 mod lifecycle;
+mod migration;
 mod negotiation;
 mod oauth2;
 mod oauth2_docs;
