@@ -37,7 +37,7 @@ fn the_prefix_follows_token_binding_then_certificate_then_nothing() {
         (None, None, None),
     ] {
         for tls in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
-            let visitor = Visitor { server: &server, key, certificate, tls };
+            let visitor = Visitor { certificate, tls, ..Visitor::new(&server, key) };
             for path in ["/cgi/env.cgi", "/cgi/redirect.cgi"] {
                 let answer = visitor.get(path, &FORGED);
                 assert_eq!(answer.variable(PREFIX), expected.map(String::as_str), "{path} {answer:?}");

@@ -30,12 +30,36 @@ fn only_the_variable_of_that_name_in_time_binds_a_session() {
         ("TokenBindingProvidedEnvVar My-ID", 200),
         // SetEnv acts when the session has been read or made.
         ("TokenBindingProvidedEnvVar My-ID\nSetEnv Sec-Provided-Token-Binding-ID late", 200),
+        (
+            "TokenBindingProvidedEnvVar My-ID\nRewriteEngine On\n\
+             RewriteRule ^ - [E=Sec-Provided-Token-Binding-ID:%{ENV:My-ID}]",
+            302,
+        ),
     ] {
-        let server = relying_party(&provider).tls_config(lines).start();
+        let server = relying_party(&provider).load(&["rewrite"]).tls_config(lines).start();
         let visitor = |key| Visitor::new(&server, Some(key));
         let session = log_in(&provider, |path, cookies| visitor(&keys().a).page(path, cookies));
         assert_eq!(visitor(&keys().a).page("/protected/env.cgi", &session).status, 200, "{lines}");
         assert_eq!(visitor(&keys().b).page("/protected/env.cgi", &session).status, stolen, "{lines}");
+    }
+}
+
+#[test]
+fn the_session_information_needs_the_variable_until_it_is_written() {
+    let provider = provider();
+    for (lines, status) in [
+        ("TokenBindingPassVar provided", 200),
+        // mod_auth_openidc reads the session a second time, when the location's list has been applied.
+        ("TokenBindingPassVar none", 401),
+    ] {
+        let server = relying_party(&provider)
+            .tls_config(&format!("<Location /callback>\n{lines}\n</Location>"))
+            .allow_log("oidc_handle_info_request: no user session found")
+            .start();
+        let owner = Visitor::new(&server, Some(&keys().a));
+        let session = log_in(&provider, |path, cookies| owner.page(path, cookies));
+        assert_eq!(owner.page("/protected/env.cgi", &session).status, 200, "{lines}");
+        assert_eq!(owner.page("/callback?info=json", &session).status, status, "{lines}");
     }
 }
 
