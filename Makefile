@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release test fmt clippy doc deny check install clean
+.PHONY: help setup demo serve build release test fmt clippy doc deny check fuzz fuzz-check install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -13,7 +13,7 @@ PORT ?= 4433
 export PORT
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that are missing
 	@scripts/setup
@@ -57,6 +57,15 @@ deny: setup $(DENY) ## licences and sources of the dependencies (deny.toml)
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
 
 check: fmt clippy doc deny test ## all that a change must pass
+
+fuzz: ## look for inputs that break a rule (FUZZ_SECONDS=60 for each target, FUZZ_JOBS=2 at a time)
+	@scripts/setup fuzz
+	@scripts/fuzz run
+
+fuzz-check: ## the same from the committed seeds alone, 20 s for each target
+	@scripts/setup fuzz
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	@scripts/fuzz check
 
 install: ## put what `make release` made where this machine's httpd looks for it
 	@test -f $(TARGET)/release/mod_token_binding.so || { echo "run make release first" >&2; exit 1; }

@@ -1,0 +1,3 @@
+//! `fuzz::json` says what must hold.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::json::run(data));

@@ -1,0 +1,3 @@
+//! `fuzz::options` says what must hold.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::options::run(data));
