@@ -69,10 +69,11 @@ pub struct UnknownKeyParameters(pub String);
 impl FromStr for KeyParameters {
     type Err = UnknownKeyParameters;
 
+    /// Upper and lower case are the same, as in all of httpd's configuration.
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         Preference::default()
             .iter()
-            .find(|key_parameters| key_parameters.name() == word)
+            .find(|key_parameters| key_parameters.name().eq_ignore_ascii_case(word))
             .ok_or_else(|| UnknownKeyParameters(word.to_owned()))
     }
 }
@@ -160,13 +161,14 @@ mod tests {
             assert_eq!(key_parameters.to_string(), name);
             assert_eq!(key_parameters.name_c().to_str(), Ok(name));
             assert_eq!(name.parse(), Ok(key_parameters));
+            assert_eq!(name.to_ascii_uppercase().parse(), Ok(key_parameters));
         }
         assert!((3..=255).all(|code| KeyParameters::from_code(code).is_none()));
     }
 
     #[test]
     fn a_wrong_word_is_told_the_right_ones() {
-        for word in ["ECDSAP256", "rsa2048_pkcs15", "", " ecdsap256"] {
+        for word in ["ECDSAP384", "rsa2048_pkcs15", "", " ecdsap256"] {
             let message = word.parse::<KeyParameters>().unwrap_err().to_string();
             for name in Preference::default().iter().map(KeyParameters::name) {
                 assert!(message.contains(name), "{message}");
