@@ -20,6 +20,9 @@ pub(crate) trait Section: Copy + 'static {
     /// Before any directive has spoken.
     const DEFAULT: Self;
 
+    /// One that could not be made: nothing may go on under it.
+    const BROKEN: Self;
+
     /// One for a new server or section, in the configuration's pool.
     fn create(_pool: Pool<'static>) -> Self {
         Self::DEFAULT
@@ -40,6 +43,8 @@ pub(crate) struct ServerConfig {
     pub(crate) context_variable: Option<&'static CStr>,
     /// What all servers of the configuration share.
     pub(crate) common: Option<&'static Common>,
+    /// It could not be made.
+    pub(crate) broken: bool,
 }
 
 impl Section for ServerConfig {
@@ -51,7 +56,10 @@ impl Section for ServerConfig {
         referred_variable: None,
         context_variable: None,
         common: None,
+        broken: false,
     };
+
+    const BROKEN: Self = Self { broken: true, ..Self::DEFAULT };
 
     fn create(pool: Pool<'static>) -> Self {
         Self { common: Some(Common::of(pool)), ..Self::DEFAULT }
@@ -66,6 +74,7 @@ impl Section for ServerConfig {
             referred_variable: host.referred_variable.or(main.referred_variable),
             context_variable: host.context_variable.or(main.context_variable),
             common: main.common,
+            broken: main.broken || host.broken,
         }
     }
 }
@@ -120,6 +129,8 @@ pub(crate) struct DirConfig {
     pub(crate) verifiers: Option<&'static VerifierLines>,
     pub(crate) sources: Option<&'static SourceLines>,
     pub(crate) target: Option<&'static TargetLines>,
+    /// It could not be made.
+    pub(crate) broken: bool,
 }
 
 /// `ClientCertForward`: what the backend gets of the client's certificate.
@@ -143,7 +154,10 @@ impl Section for DirConfig {
         verifiers: None,
         sources: None,
         target: None,
+        broken: false,
     };
+
+    const BROKEN: Self = Self { broken: true, ..Self::DEFAULT };
 
     fn merge(outer: Self, inner: Self, pool: Pool<'static>) -> Self {
         Self {
@@ -158,6 +172,7 @@ impl Section for DirConfig {
                 (Some(outer), Some(inner)) => Some(TargetLines::joined(outer, inner, pool)),
                 (outer, inner) => inner.or(outer),
             },
+            broken: outer.broken || inner.broken,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::config::Section;
 use crate::ffi;
 
 /// What a callback returns when its body panicked.
@@ -33,15 +34,27 @@ impl FailClosed for *const c_char {
     }
 }
 
-impl FailClosed for () {
-    fn fail_closed() -> Self {}
-}
-
 /// Runs the body of a callback from httpd.
 pub(crate) fn guard<T: FailClosed>(body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
         forget(payload);
         T::fail_closed()
+    })
+}
+
+/// Runs the body of a callback that has nothing to answer with; `otherwise` sees to it that it fails closed.
+pub(crate) fn guard_else(body: impl FnOnce(), otherwise: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+        forget(payload);
+        otherwise();
+    }
+}
+
+/// Makes a configuration. One that could not be made keeps its server from starting, and its requests get 500.
+pub(crate) fn section<S: Section>(body: impl FnOnce() -> S) -> S {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        forget(payload);
+        S::BROKEN
     })
 }
 
@@ -95,3 +108,18 @@ pub(crate) fn injected(request: crate::request::Request<'_>, point: &str) {
 /// Without the feature there is nothing to inject.
 #[cfg(not(feature = "inject-panic"))]
 pub(crate) fn injected(_request: crate::request::Request<'_>, _point: &str) {}
+
+/// With the feature `inject-panic`, the environment variable INJECT_PANIC names a point where there is no request. With
+/// `:serving` after it, only processes that serve requests panic there.
+#[cfg(feature = "inject-panic")]
+pub(crate) fn injected_into_process(point: &str) {
+    let wanted = std::env::var("INJECT_PANIC").unwrap_or_default();
+    let (wanted, when) = wanted.split_once(':').unwrap_or((&wanted, ""));
+    // SAFETY: reads httpd's state.
+    let is_serving = || unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE) } == ffi::AP_SQ_MS_RUN_MPM;
+    assert!(wanted != point || when == "serving" && !is_serving(), "injected at {point}");
+}
+
+/// Without the feature there is nothing to inject.
+#[cfg(not(feature = "inject-panic"))]
+pub(crate) fn injected_into_process(_point: &str) {}

@@ -1,17 +1,17 @@
 //! The callbacks that httpd and mod_ssl call: each guards, wraps and calls its handler.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
-use crate::body::Body;
 use crate::common::Common;
 use crate::config::{Section, ServerConfig};
 use crate::connection::Connection;
+use crate::filters::FAILED;
 use crate::guard::{self, guard, injected};
 use crate::handlers::authorization::{Outcome, TokenBindingRequirement};
 use crate::handlers::oauth2::authorization::Requirement;
 use crate::handlers::{
-    authorization, binding, certificate, client_cert, oauth2, oidc_session, pass, referred, start, strip,
+    authorization, binding, certificate, client_cert, oauth2, oidc_session, pass, referred, start,
     verification,
 };
 use crate::pool::Pool;
@@ -29,7 +29,11 @@ pub(crate) unsafe extern "C" fn create<S: Section, Of>(
 ) -> *mut c_void {
     // SAFETY: httpd passes the configuration's pool.
     let pool = unsafe { Pool::from_raw(pool) };
-    std::ptr::from_ref(pool.put(S::create(pool))).cast_mut().cast()
+    let made = guard::section(|| {
+        guard::injected_into_process("create");
+        S::create(pool)
+    });
+    std::ptr::from_ref(pool.put(made)).cast_mut().cast()
 }
 
 /// Joins the configuration of a virtual host to the main server's, or of a section to the one around it.
@@ -44,7 +48,11 @@ pub(crate) unsafe extern "C" fn merge<S: Section>(
     let outer = unsafe { outer.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
     // SAFETY: as above.
     let inner = unsafe { inner.cast::<S>().as_ref() }.copied().unwrap_or(S::DEFAULT);
-    std::ptr::from_ref(pool.put(S::merge(outer, inner, pool))).cast_mut().cast()
+    let joined = guard::section(|| {
+        guard::injected_into_process("merge");
+        S::merge(outer, inner, pool)
+    });
+    std::ptr::from_ref(pool.put(joined)).cast_mut().cast()
 }
 
 // Start
@@ -155,14 +163,16 @@ pub(crate) unsafe extern "C" fn post_config(
 
 /// In a child, before its first connection.
 pub(crate) unsafe extern "C" fn child_init(pool: *mut ffi::apr_pool_t, server: *mut ffi::server_rec) {
-    guard(|| {
+    let start = || {
         // SAFETY: httpd passes its main server.
         let common = unsafe { server.as_ref() }.and_then(|server| ServerConfig::of(server).common());
         if let Some(common) = common {
             // SAFETY: in child_init, once, with the child's pool.
             unsafe { oauth2::start::child(common, pool) };
         }
-    });
+    };
+    // What was not prepared is fetched by the request that needs it, or fails there.
+    guard::guard_else(start, || ());
 }
 
 // Connections
@@ -235,6 +245,9 @@ request_hooks! {
     auth_checker: oauth2::authorization::check;
     /// Access is granted, and mod_headers has not yet looked.
     fixups: |request| {
+        if request.dir_config().broken {
+            return Status::INTERNAL_SERVER_ERROR;
+        }
         pass::fixups(request);
         oauth2::authentication::fixups(request);
         client_cert::headers(request);
@@ -253,90 +266,27 @@ pub(crate) unsafe extern "C" fn log_transaction(r: *mut ffi::request_rec) -> c_i
 
 /// Just before the handler, also for subrequests.
 pub(crate) unsafe extern "C" fn insert_filter(r: *mut ffi::request_rec) {
-    guard(|| {
-        // SAFETY: httpd passes a live request.
-        let request = unsafe { Request::from_raw(r) };
+    // SAFETY: httpd passes a live request.
+    let request = unsafe { Request::from_raw(r) };
+    let insert = || {
+        injected(request, "insert_filter");
         pass::before_handler(request);
         client_cert::headers(request);
         client_cert::insert_filter(request);
         referred::insert_filter(request);
-    });
+    };
+    guard::guard_else(insert, || request.add_output_filter(FAILED));
 }
 
 /// The response is one that httpd makes itself, such as a redirect of mod_alias.
 pub(crate) unsafe extern "C" fn insert_error_filter(r: *mut ffi::request_rec) {
-    guard(|| {
-        // SAFETY: httpd passes a live request.
-        referred::insert_filter(unsafe { Request::from_raw(r) });
-    });
-}
-
-/// Defines output filters that look at a response when it begins, and step aside.
-macro_rules! response_filters {
-    ($($(#[$doc:meta])* $name:ident: $handler:path;)+) => {$(
-        $(#[$doc])*
-        pub(crate) unsafe extern "C" fn $name(
-            filter: *mut ffi::ap_filter_t,
-            brigade: *mut ffi::apr_bucket_brigade,
-        ) -> ffi::apr_status_t {
-            guard::filter(|| {
-                // SAFETY: httpd passes a live filter of a live request.
-                let (r, next) = unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.r, filter.next));
-                // SAFETY: the filter's request, which is live as long as the filter.
-                $handler(unsafe { Request::from_raw(r) });
-                // SAFETY: the filter is in the chain; `next` was read before.
-                unsafe { ffi::ap_remove_output_filter(filter) };
-                // SAFETY: the brigade goes on as it came.
-                unsafe { ffi::ap_pass_brigade(next, brigade) }
-            })
-        }
-    )+};
-}
-
-response_filters! {
-    /// The filter [`referred::FILTER`].
-    referred_filter: referred::respond;
-    /// The filter [`client_cert::FILTER`].
-    client_cert_filter: client_cert::respond;
-}
-
-/// The filter [`strip::TRAILERS`]: lets the body through and looks at the trailers that came with its end.
-pub(crate) unsafe extern "C" fn trailers_filter(
-    filter: *mut ffi::ap_filter_t,
-    brigade: *mut ffi::apr_bucket_brigade,
-    mode: ffi::ap_input_mode_t,
-    block: ffi::apr_read_type_e,
-    read_bytes: ffi::apr_off_t,
-) -> ffi::apr_status_t {
-    guard::filter(|| {
-        // SAFETY: httpd passes a live filter of a live request.
-        let (r, next) =
-            unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.r, filter.next));
-        // SAFETY: httpd passes a brigade to fill.
-        let result = unsafe { ffi::ap_get_brigade(next, brigade, mode, block, read_bytes) };
-        // SAFETY: the filter's request. Trailers are there, if at all, once the end of the body has been read.
-        strip::trailers(unsafe { Request::from_raw(r) });
-        result
-    })
-}
-
-/// The filter [`crate::body::REPLAY`].
-pub(crate) unsafe extern "C" fn replay_filter(
-    filter: *mut ffi::ap_filter_t,
-    brigade: *mut ffi::apr_bucket_brigade,
-    mode: ffi::ap_input_mode_t,
-    block: ffi::apr_read_type_e,
-    read_bytes: ffi::apr_off_t,
-) -> ffi::apr_status_t {
-    guard::filter(|| {
-        // SAFETY: httpd passes a live filter.
-        let (context, next) =
-            unsafe { filter.as_ref() }.map_or((null_mut(), null_mut()), |filter| (filter.ctx, filter.next));
-        // SAFETY: the context given with the filter, which lives as long as the request.
-        let Some(body) = (unsafe { context.cast::<Body>().as_ref() }) else { return ffi::APR_EGENERAL };
-        // SAFETY: httpd passes a brigade to fill.
-        unsafe { body.play(next, brigade, mode, block, read_bytes) }
-    })
+    // SAFETY: httpd passes a live request.
+    let request = unsafe { Request::from_raw(r) };
+    let insert = || {
+        injected(request, "insert_error_filter");
+        referred::insert_filter(request);
+    };
+    guard::guard_else(insert, || request.add_output_filter(FAILED));
 }
 
 // Authorization

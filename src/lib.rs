@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod directives;
 mod ffi;
+mod filters;
 mod guard;
 mod handlers;
 mod hooks;
@@ -145,7 +146,7 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
     // above all others: what they did to the body is done
     register!(ap_register_input_filter(
         body::REPLAY.as_ptr(),
-        Some(hooks::replay_filter),
+        Some(filters::replay_filter),
         None,
         ffi::ap_filter_type_AP_FTYPE_RESOURCE - 1
     ));
@@ -172,7 +173,7 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
     register!(ap_hook_insert_filter(Some(hooks::insert_filter), null(), null(), ffi::APR_HOOK_LAST));
     register!(ap_register_input_filter(
         handlers::strip::TRAILERS.as_ptr(),
-        Some(hooks::trailers_filter),
+        Some(filters::trailers_filter),
         None,
         ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
     ));
@@ -185,14 +186,20 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
     ));
     register!(ap_register_output_filter(
         handlers::client_cert::FILTER.as_ptr(),
-        Some(hooks::client_cert_filter),
+        Some(filters::client_cert_filter),
         None,
         ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
     ));
     register!(ap_register_output_filter(
         handlers::referred::FILTER.as_ptr(),
-        Some(hooks::referred_filter),
+        Some(filters::referred_filter),
         None,
+        ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
+    ));
+    register!(ap_register_output_filter(
+        filters::FAILED.as_ptr(),
+        Some(filters::failed_filter),
+        Some(filters::failed_init),
         ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
     ));
     // afterwards, behind the modules that write the access log

@@ -18,6 +18,8 @@ pub(crate) enum Status {
 impl Status {
     /// 400.
     pub(crate) const BAD_REQUEST: Self = Self::Http(400);
+    /// 500.
+    pub(crate) const INTERNAL_SERVER_ERROR: Self = Self::Http(500);
 
     /// What another module's hook answered.
     pub(crate) fn from_hook(answer: c_int) -> Self {

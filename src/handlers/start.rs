@@ -8,6 +8,11 @@ use crate::config::ServerConfig;
 
 /// Looks at one server's configuration: what is wrong, in words for the administrator.
 pub(crate) fn check(config: &ServerConfig, mod_ssl_is_loaded: bool) -> Result<(), String> {
+    if config.broken {
+        return Err(
+            "the configuration could not be made, the line about an internal error says why".to_owned()
+        );
+    }
     if config.enabled == Some(true) && !mod_ssl_is_loaded {
         return Err(
             "TokenBindingEnabled On needs mod_ssl: LoadModule ssl_module (Debian: a2enmod ssl)".to_owned()

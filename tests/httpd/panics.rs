@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::common::process::poll;
-use crate::common::{Bound, Builder, Httpd, Independent, Mpm};
+use crate::common::{Backend, Bound, Builder, Httpd, Independent, Mpm, Vhost};
 
 /// Where the header X-Inject-Panic makes a module with the feature `inject-panic` panic.
-const POINTS: [&str; 5] =
-    ["post_read_request", "header_parser", "check_access", "fixups", "check_authorization"];
+const POINTS: [&str; 6] =
+    ["post_read_request", "header_parser", "check_access", "fixups", "insert_filter", "check_authorization"];
 const LINE: &str = "internal error, please report it";
 
 /// The module with that feature, built once, in a folder of its own: cargo would put it in the place of the other one.
@@ -139,6 +139,52 @@ fn a_panic_in_an_internal_redirect_or_a_subrequest_is_contained() {
         assert!(!answer.body.contains("Token_Binding"), "{path} {answer:?}");
     }
     assert_eq!(Bound::open(&server).get("/include.shtml", &[]).status, 200);
+}
+
+#[test]
+fn what_the_filters_would_have_done_is_not_left_out() {
+    let backend = Backend::http();
+    let proxied = |path: &str| format!("ProxyPass {path} http://127.0.0.1:{}{path}", backend.port());
+    let server = panicking()
+        .load(&["proxy", "proxy_http"])
+        .config(&proxied("/backend/"))
+        .config("Redirect /elsewhere https://elsewhere.test/")
+        .start();
+    let answer = Bound::open(&server).get("/backend/", &["X-Inject-Panic: insert_filter"]);
+    assert_eq!(answer.status, 500);
+    assert_eq!(backend.heads(), [""; 0], "the backend was asked");
+    // A response that httpd makes itself is not sent.
+    let mut client = Bound::open(&server);
+    let request = format!(
+        "GET /elsewhere HTTP/1.1\r\nHost: localhost\r\nX-Inject-Panic: insert_error_filter\r\nSec-Token-Binding: {}\r\n\r\n",
+        client.message()
+    );
+    assert!(client.exchange(&request).is_err(), "the connection ends");
+    assert_eq!(Bound::open(&server).get("/elsewhere", &[]).status, 302);
+}
+
+#[test]
+fn a_configuration_that_could_not_be_made_lets_nothing_through() {
+    for point in ["create", "merge"] {
+        let other = Vhost::tls("other.test").config("TokenBindingMissing Allow");
+        let builder = panicking().vhost(other).environment("INJECT_PANIC", point);
+        let refused = builder.try_start().err().unwrap_or_else(|| panic!("{point}: the server starts"));
+        assert!(refused.output.contains(LINE), "{point}: {}", refused.output);
+        assert!(
+            refused.output.contains("the configuration could not be made"),
+            "{point}: {}",
+            refused.output
+        );
+    }
+    // Sections are joined for each request.
+    let server = panicking()
+        .environment("INJECT_PANIC", "merge:serving")
+        .config("<Location /passed>\nTokenBindingPassVar none\n</Location>\nTokenBindingPassVar provided")
+        .file("passed/page.txt", "inside\n")
+        .start();
+    let answer = Bound::open(&server).get("/passed/page.txt", &[]);
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(!answer.body.contains("inside"));
 }
 
 #[test]
