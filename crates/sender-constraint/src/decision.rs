@@ -12,6 +12,7 @@ use crate::target::{Passed, TargetSettings};
 use crate::token_source::{self, Request, Strip, TokenSources};
 use crate::verdict::{Verdict, VerifierId};
 use crate::verifier::{Verifier, for_the_log};
+use crate::verifier_config::Kind;
 
 /// The verifiers of one part of the site, in the order in which they are tried.
 pub struct Verifiers {
@@ -33,22 +34,32 @@ impl Verifiers {
         &self.list
     }
 
-    /// The verdict of the first verifier that accepts the token, and that verifier's policy with it.
+    /// The verdict of the first verifier that accepts the token, and that verifier with it; else the refusal that says most,
+    /// and whose it is.
     fn judge<S: Services + ?Sized>(
         &self,
         token: &str,
         services: &S,
-    ) -> Result<(Verdict, ConfirmationPolicy), Refusal> {
-        let mut refused = Refusal::Unavailable(Outage::NoVerifier);
-        for (number, verifier) in self.list.iter().enumerate() {
+    ) -> Result<(Verdict, &Verifier), Unaccepted> {
+        let mut refused = Unaccepted { refusal: Outage::NoVerifier.into(), kind: None };
+        for verifier in &self.list {
             match verifier.judge(token, services) {
-                Ok(verdict) => return Ok((verdict, verifier.config().policy)),
-                Err(refusal) if number == 0 || refusal.weight() > refused.weight() => refused = refusal,
+                Ok(verdict) => return Ok((verdict, verifier)),
+                Err(refusal) if refused.kind.is_none() || refusal.weight() > refused.refusal.weight() => {
+                    refused = Unaccepted { refusal, kind: Some(verifier.config().source.kind()) };
+                }
                 Err(_) => (),
             }
         }
         Err(refused)
     }
+}
+
+/// A token that is not accepted.
+struct Unaccepted {
+    refusal: Refusal,
+    /// Of the verifier that refused it.
+    kind: Option<Kind>,
 }
 
 /// What applies to one part of the site.
@@ -68,6 +79,8 @@ pub struct Accepted {
     pub verdict: Verdict,
     /// What to set: REMOTE_USER, variables, headers.
     pub passed: Passed,
+    /// What kind of verifier accepted it.
+    pub kind: Kind,
     policy: ConfirmationPolicy,
     target: Arc<TargetSettings>,
 }
@@ -82,10 +95,28 @@ impl Accepted {
     }
 }
 
+/// Where the verdict on an accepted token came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This process remembered it.
+    Remembered,
+    /// A shared cache remembered it.
+    Shared,
+    /// It was verified, or the authorization server asked, for this request.
+    Verified,
+}
+
+impl Origin {
+    /// The names of all, in the order of their definition.
+    pub const NAMES: [&str; 3] = ["remembered", "shared", "verified"];
+}
+
 /// A request that may go on.
 pub struct Authenticated {
     /// The token.
     pub accepted: Arc<Accepted>,
+    /// Where the verdict on it came from.
+    pub origin: Origin,
     /// Which of its bindings this connection proved.
     pub bound: BoundBy,
     /// The token stood in the URL: the response must not be kept by caches that others share (RFC 6750 §2.3).
@@ -100,6 +131,8 @@ pub struct Authenticated {
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,
+    /// What kind of verifier refused the token, if it came to that.
+    pub kind: Option<Kind>,
     /// `kid` of the JWT, if there is one.
     pub kid: Option<String>,
     /// `iss` of the JWT, if there is one.
@@ -112,7 +145,7 @@ fn about(name: &str, value: Option<&str>) -> String {
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, kid: None, issuer: None }
+        Self { refusal, kind: None, kid: None, issuer: None }
     }
 }
 
@@ -132,15 +165,15 @@ pub fn authenticate<R: Request + ?Sized, S: Services + ?Sized>(
 ) -> Result<Authenticated, Refused> {
     let presented = policy.sources.extract(request)?;
     let token: &[u8] = &presented.token;
-    let accepted = match remembered(policy, token, services) {
-        Some(accepted) => accepted,
-        None => accept(policy, token, services).map_err(|refusal| describe(refusal, token))?,
+    let (accepted, origin) = match remembered(policy, token, services) {
+        Some(accepted) => (accepted, Origin::Remembered),
+        None => accept(policy, token, services).map_err(|refused| describe(refused, token))?,
     };
-    let bound = accepted
-        .policy
-        .check(&accepted.verdict.confirmation, proofs)
-        .map_err(|fault| describe(TokenFault::from(fault).into(), token))?;
-    Ok(Authenticated { accepted, bound, in_query: presented.in_query, strip: presented.strip })
+    let bound = accepted.policy.check(&accepted.verdict.confirmation, proofs).map_err(|fault| {
+        let refusal = TokenFault::from(fault).into();
+        describe(Unaccepted { refusal, kind: Some(accepted.kind) }, token)
+    })?;
+    Ok(Authenticated { accepted, origin, bound, in_query: presented.in_query, strip: presented.strip })
 }
 
 /// RFC 7662 §4, RFC 7519 §4.1.4: what is remembered ends with the token, and with the verifiers that judged it.
@@ -161,23 +194,27 @@ fn accept<S: Services + ?Sized>(
     policy: &Policy<'_>,
     token: &[u8],
     services: &S,
-) -> Result<Arc<Accepted>, Refusal> {
-    let text = token_source::check(token)?;
-    let (verdict, confirmation_policy) = policy.verifiers.judge(text, services)?;
-    let passed = policy.target.pass(&verdict.claims, token)?;
+) -> Result<(Arc<Accepted>, Origin), Unaccepted> {
+    let text = token_source::check(token).map_err(|refusal| Unaccepted { refusal, kind: None })?;
+    let (verdict, verifier) = policy.verifiers.judge(text, services)?;
+    let (kind, confirmation_policy) = (verifier.config().source.kind(), verifier.config().policy);
+    let unusable = |fault: TokenFault| Unaccepted { refusal: fault.into(), kind: Some(kind) };
+    let passed = policy.target.pass(&verdict.claims, token).map_err(unusable)?;
+    let origin = if verdict.shared { Origin::Shared } else { Origin::Verified };
     let until = verdict.good_until;
     let target = Arc::clone(policy.target);
-    let accepted = Arc::new(Accepted { verdict, passed, policy: confirmation_policy, target });
+    let accepted = Arc::new(Accepted { verdict, passed, kind, policy: confirmation_policy, target });
     let memory = &services.memory().accepted;
     memory.put(&policy.verifiers.id, token, until, services.now(), Arc::clone(&accepted), accepted.size());
-    Ok(accepted)
+    Ok((accepted, origin))
 }
 
-fn describe(refusal: Refusal, token: &[u8]) -> Refused {
+fn describe(Unaccepted { refusal, kind }: Unaccepted, token: &[u8]) -> Refused {
     let jwt = if token.len() > MAX_TOKEN { None } else { Unverified::parse(token, Padding::Tolerated).ok() };
     let clean = |text: &str| for_the_log(text).into_owned();
     Refused {
         refusal,
+        kind,
         kid: jwt.as_ref().and_then(|jwt| jwt.kid().map(clean)),
         issuer: jwt.as_ref().and_then(|jwt| json::string(jwt.claims(), "iss").map(clean)),
     }

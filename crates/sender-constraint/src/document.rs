@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::exchange::{Endpoint, max_age};
 use crate::refresh::{FRESH_LEAST, Lookup, Permit, Refreshed};
 use crate::refusal::Outage;
-use crate::services::{self, Event, Services};
+use crate::services::{self, Errand, Event, Services};
 use crate::verdict::{CacheKey, document_key};
 use crate::verifier_config::Remote;
 
@@ -55,7 +55,8 @@ impl<S: Services + ?Sized, T> Fetch<'_, S, T> {
             }
             Err(outage) => {
                 permit.failed(self.services.instant());
-                self.services.observe(&Event::Failed { url: &self.endpoint.url, outage: &outage });
+                let url = &self.endpoint.url;
+                self.services.observe(&Event::Failed { errand: Errand::Document, url, outage: &outage });
                 Err(outage)
             }
         }

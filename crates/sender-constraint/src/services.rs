@@ -87,11 +87,22 @@ pub enum Event<'e> {
     },
     /// The authorization server could not be asked. The administrator's business.
     Failed {
+        /// For what.
+        errand: Errand,
         /// Where.
         url: &'e str,
         /// Why.
         outage: &'e Outage,
     },
+}
+
+/// Why an authorization server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// For keys or metadata.
+    Document,
+    /// About a token.
+    Introspection,
 }
 
 /// What one process remembers of tokens.

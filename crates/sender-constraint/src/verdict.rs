@@ -70,6 +70,8 @@ pub struct Verdict {
     pub confirmation: Confirmation,
     /// Until when that may be remembered, in seconds since 1970: never past `exp`.
     pub good_until: i64,
+    /// A shared cache remembered it.
+    pub shared: bool,
 }
 
 impl Verdict {
@@ -79,7 +81,7 @@ impl Verdict {
     ///
     /// A confirmation that cannot be checked.
     pub fn new(claims: Object, good_until: i64) -> Result<Self, ConfirmationFault> {
-        Ok(Self { confirmation: Confirmation::from_claims(&claims)?, claims, good_until })
+        Ok(Self { confirmation: Confirmation::from_claims(&claims)?, claims, good_until, shared: false })
     }
 }
 
@@ -127,7 +129,10 @@ impl Remembered {
             return None;
         }
         match *kind {
-            GOOD => Some(Self::Good(Verdict::new(json::parse_object(claims).ok()?, until).ok()?)),
+            GOOD => {
+                let verdict = Verdict::new(json::parse_object(claims).ok()?, until).ok()?;
+                Some(Self::Good(Verdict { shared: true, ..verdict }))
+            }
             INACTIVE if claims.is_empty() => Some(Self::Inactive { until }),
             _ => None,
         }
@@ -233,6 +238,7 @@ mod tests {
             claims: json!({"cnf": 1}).as_object().unwrap().clone(),
             confirmation: Confirmation::default(),
             good_until: 100,
+            shared: false,
         };
         assert!(Remembered::decode(&Remembered::Good(odd).encode(), 0).is_none());
     }

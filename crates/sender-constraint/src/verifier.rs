@@ -14,7 +14,7 @@ use crate::jwt::{Padding, Unverified, looks_like_jwt};
 use crate::metadata::Metadata;
 use crate::refresh::{FRESH_LEAST, Refreshed, UNKNOWN_KEY_INTERVAL};
 use crate::refusal::{Outage, Refusal, TokenFault};
-use crate::services::{self, Event, Services};
+use crate::services::{self, Errand, Event, Services};
 use crate::verdict::{Remembered, Verdict};
 use crate::verifier_config::{CacheName, MetadataSource, Remote, Source, VerifierConfig};
 
@@ -280,7 +280,11 @@ impl Verifier {
                 if matches!(outage, Outage::Transport(_)) {
                     pass.failed(services.instant());
                 }
-                services.observe(&Event::Failed { url: &endpoint.url, outage });
+                services.observe(&Event::Failed {
+                    errand: Errand::Introspection,
+                    url: &endpoint.url,
+                    outage,
+                });
             }
             Ok(_) => pass.succeeded(),
         }

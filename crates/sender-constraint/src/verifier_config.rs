@@ -75,6 +75,43 @@ pub enum Source {
     Introspect(Endpoint, Box<Introspection>),
 }
 
+/// The kinds of verifiers, as they are counted and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Keys in the configuration: `jwk`, `pem`, `pubkey`, `plain`, `base64`, `base64url` and `hex`.
+    Keys,
+    /// `jwks_uri`
+    JwksUri,
+    /// `eckey_uri`
+    EckeyUri,
+    /// `aws_alb`
+    AwsAlb,
+    /// `metadata`
+    Metadata,
+    /// `introspect`
+    Introspect,
+}
+
+impl Kind {
+    /// The names of all kinds, in the order of their definition.
+    pub const NAMES: [&str; 6] = ["keys", "jwks_uri", "eckey_uri", "aws_alb", "metadata", "introspect"];
+}
+
+impl Source {
+    /// The kind of verifier that has such a source.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Keys(_) => Kind::Keys,
+            Self::Jwks(_) => Kind::JwksUri,
+            Self::Pem(..) => Kind::EckeyUri,
+            Self::LoadBalancer { .. } => Kind::AwsAlb,
+            Self::Metadata(_) => Kind::Metadata,
+            Self::Introspect(..) => Kind::Introspect,
+        }
+    }
+}
+
 /// Metadata, and how to use what it names.
 pub struct MetadataSource {
     /// The metadata.

@@ -95,6 +95,21 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// All labels, in the order in which they are counted and shown.
+    pub const LABELS: [&str; 11] = [
+        "duplicate-field",
+        "empty-field",
+        "invalid-base64url",
+        "malformed",
+        "no-provided",
+        "several-provided",
+        "several-referred",
+        "key-parameters-mismatch",
+        "too-many-bindings",
+        "invalid-key",
+        "invalid-signature",
+    ];
+
     /// A short word that stays the same, for counters and tools.
     #[must_use]
     pub const fn label(&self) -> &'static str {

@@ -145,7 +145,7 @@ impl Services for Surroundings<'_> {
     }
 
     fn observe(&self, event: &Event<'_>) {
-        if let Event::Failed { url, outage } = event {
+        if let Event::Failed { url, outage, .. } = event {
             self.complain(format_args!("authorization server {url}: {outage}"));
         }
     }
