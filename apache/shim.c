@@ -1,5 +1,6 @@
 /* What Rust cannot say: calls with variable arguments, and optional hooks whose prototype the C compiler must check. */
 #include <mod_ssl_openssl.h>
+#include <mod_status.h>
 #include <apr_optional_hooks.h>
 #include "shim.h"
 
@@ -53,4 +54,12 @@ void tb_hook_mod_ssl(tb_ssl_init_server *init_server, tb_ssl_pre_handshake *pre_
 
     APR_OPTIONAL_HOOK(ssl, init_server, typed_init_server, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ssl, pre_handshake, typed_pre_handshake, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+void tb_hook_mod_status(tb_status_hook *status_hook)
+{
+    /* Typed as above. */
+    ap_HOOK_status_hook_t *typed_status_hook = status_hook;
+
+    APR_OPTIONAL_HOOK(ap, status_hook, typed_status_hook, NULL, NULL, APR_HOOK_MIDDLE);
 }

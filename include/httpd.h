@@ -9,11 +9,14 @@
 #include <ap_mpm.h>
 #include <ap_provider.h>
 #include <mod_auth.h>
+#include <mod_status.h>
+#include <scoreboard.h>
 #include <util_filter.h>
 #include <util_mutex.h>
 #include <ap_socache.h>
 #include <apr_buckets.h>
 #include <apr_global_mutex.h>
+#include <apr_shm.h>
 #include <apr_tables.h>
 #include <apr_strings.h>
 #include "shim.h"

@@ -27,4 +27,8 @@ typedef int tb_ssl_init_server(server_rec *s, apr_pool_t *p, int is_proxy, struc
 typedef int tb_ssl_pre_handshake(conn_rec *c, struct ssl_st *ssl, int is_proxy);
 void tb_hook_mod_ssl(tb_ssl_init_server *init_server, tb_ssl_pre_handshake *pre_handshake);
 
+/* mod_status' optional hook. */
+typedef int tb_status_hook(request_rec *r, int flags);
+void tb_hook_mod_status(tb_status_hook *status_hook);
+
 #endif

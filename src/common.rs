@@ -13,6 +13,7 @@ use sender_constraint::verifier::Verifier;
 use sender_constraint::verifier_config::CacheName;
 use zeroize::Zeroizing;
 
+use crate::counters::Counters;
 use crate::ffi;
 use crate::pool::Pool;
 use crate::shared_cache::SharedCache;
@@ -26,6 +27,7 @@ pub(crate) struct Common {
     verifiers: Mutex<Vec<Arc<Verifier>>>,
     finished: OnceLock<Finished>,
     process: OnceLock<Process>,
+    counters: OnceLock<&'static Counters>,
 }
 
 /// What was filled, once the configuration has been read.
@@ -180,6 +182,16 @@ impl Common {
 
     pub(crate) fn finished(&self) -> Option<&Finished> {
         self.finished.get()
+    }
+
+    pub(crate) fn set_counters(&self, counters: &'static Counters) {
+        // A second call would bring the same ones.
+        let _ = self.counters.set(counters);
+    }
+
+    /// Where things are counted, if they are.
+    pub(crate) fn counters(&self) -> Option<&'static Counters> {
+        self.counters.get().copied()
     }
 
     /// This process's own part. Called in child processes only.

@@ -4,6 +4,9 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::binding::TlsConnection;
+use crate::common::Common;
+use crate::config::ServerConfig;
+use crate::counters::Count;
 use crate::pool::Pool;
 use crate::{ffi, slot};
 
@@ -39,6 +42,20 @@ impl<'c> Connection<'c> {
     /// HTTP/2 gives each stream a connection of its own, worked on by a thread of its own.
     pub(crate) fn is_secondary(&self) -> bool {
         !self.fields().master.is_null()
+    }
+
+    /// Counts, for mod_status.
+    pub(crate) fn count(&self, count: Count<'_>) {
+        // SAFETY: a connection always has a server.
+        let server = unsafe { &*self.fields().base_server };
+        if let Some(counters) = ServerConfig::of(server).common().and_then(Common::counters) {
+            counters.add(self.lane(), count);
+        }
+    }
+
+    /// A number that differs between connections that are served at the same time.
+    pub(crate) fn lane(&self) -> usize {
+        usize::try_from(self.fields().id.unsigned_abs()).unwrap_or(0)
     }
 
     /// The connection that TLS runs on.

@@ -123,3 +123,15 @@ pub(crate) fn injected_into_process(point: &str) {
 /// Without the feature there is nothing to inject.
 #[cfg(not(feature = "inject-panic"))]
 pub(crate) fn injected_into_process(_point: &str) {}
+
+/// With the feature `inject-panic`, the environment variable INJECT_FAILURE names what the system refuses to give.
+#[cfg(feature = "inject-panic")]
+pub(crate) fn fails(what: &str) -> bool {
+    std::env::var("INJECT_FAILURE").is_ok_and(|wanted| wanted == what)
+}
+
+/// Without the feature the system alone decides.
+#[cfg(not(feature = "inject-panic"))]
+pub(crate) fn fails(_what: &str) -> bool {
+    false
+}

@@ -10,6 +10,7 @@ use crate::filters::FAILED;
 use crate::guard::{self, guard, injected};
 use crate::handlers::authorization::{Outcome, TokenBindingRequirement};
 use crate::handlers::oauth2::authorization::Requirement;
+use crate::handlers::server_status::{self, Style};
 use crate::handlers::{
     authorization, binding, certificate, client_cert, oauth2, oidc_session, pass, referred, start,
     verification,
@@ -150,6 +151,11 @@ pub(crate) unsafe extern "C" fn post_config(
         }
         // SAFETY: the configuration's pool.
         let common = Common::of(unsafe { Pool::from_raw(pconf) });
+        // SAFETY: httpd passes its main server.
+        if let Some(server) = unsafe { server.as_ref() } {
+            // SAFETY: in post_config.
+            unsafe { start::count(common, server) };
+        }
         // SAFETY: in post_config, once.
         match unsafe { oauth2::start::parent(common, server, pconf) } {
             Ok(()) => ffi::OK,
@@ -158,6 +164,14 @@ pub(crate) unsafe extern "C" fn post_config(
                 ffi::HTTP_INTERNAL_SERVER_ERROR
             }
         }
+    })
+}
+
+/// httpd starts, or restarts at once, and its scoreboard begins at zero. A graceful restart goes on counting.
+pub(crate) unsafe extern "C" fn pre_mpm(_pool: *mut ffi::apr_pool_t, _kind: ffi::ap_scoreboard_e) -> c_int {
+    guard(|| {
+        start::count_anew();
+        ffi::OK
     })
 }
 
@@ -261,6 +275,20 @@ pub(crate) unsafe extern "C" fn log_transaction(r: *mut ffi::request_rec) -> c_i
         // SAFETY: httpd passes a live request.
         oauth2::start::look_after(unsafe { Request::from_raw(r) });
         ffi::DECLINED
+    })
+}
+
+/// mod_status writes its page.
+pub(crate) unsafe extern "C" fn status_hook(r: *mut ffi::request_rec, flags: c_int) -> c_int {
+    guard(|| {
+        let style = match flags {
+            flags if flags & ffi::AP_STATUS_SHORT != 0 => Style::Lines,
+            flags if flags & ffi::AP_STATUS_NOTABLE != 0 => Style::List,
+            _ => Style::Tables,
+        };
+        // SAFETY: mod_status passes a live request.
+        server_status::write(unsafe { Request::from_raw(r) }, style);
+        ffi::OK
     })
 }
 

@@ -9,6 +9,7 @@ mod command;
 mod common;
 mod config;
 mod connection;
+mod counters;
 mod directives;
 mod ffi;
 mod filters;
@@ -21,6 +22,7 @@ mod pool;
 mod request;
 mod sections;
 mod shared_cache;
+mod shared_memory;
 mod slot;
 mod socache;
 mod status;
@@ -109,6 +111,7 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
     register!(ap_hook_check_config(Some(hooks::check_config), null(), null(), ffi::APR_HOOK_MIDDLE));
     register!(ap_hook_pre_config(Some(hooks::pre_config), null(), null(), ffi::APR_HOOK_MIDDLE));
     register!(ap_hook_post_config(Some(hooks::post_config), null(), null(), ffi::APR_HOOK_MIDDLE));
+    register!(ap_hook_pre_mpm(Some(hooks::pre_mpm), null(), null(), ffi::APR_HOOK_MIDDLE));
     register!(ap_hook_child_init(Some(hooks::child_init), null(), null(), ffi::APR_HOOK_MIDDLE));
     // handshake
     register!(tb_hook_mod_ssl(Some(hooks::init_server), Some(hooks::pre_handshake)));
@@ -202,6 +205,8 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
         Some(filters::failed_init),
         ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
     ));
+    // mod_status' page
+    register!(tb_hook_mod_status(Some(hooks::status_hook)));
     // afterwards, behind the modules that write the access log
     register!(ap_hook_log_transaction(
         Some(hooks::log_transaction),

@@ -182,6 +182,13 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Writes text to the client.
+    pub(crate) fn write(&self, text: &str) {
+        let length = c_int::try_from(text.len()).unwrap_or(0);
+        // SAFETY: that many octets. A client that has gone away is mod_status' matter.
+        unsafe { ffi::ap_rwrite(text.as_ptr().cast(), length, self.as_ptr()) };
+    }
+
     /// When the request arrived, in seconds since 1970.
     pub(crate) fn time(&self) -> i64 {
         self.fields().request_time / 1_000_000

@@ -10,6 +10,7 @@ use token_binding::{EKM_LEN, EXPORTER_LABEL, Ekm};
 
 use crate::binding::{Binding, ClientCertificate, Messages, TlsConnection, TokenBinding};
 use crate::connection::Connection;
+use crate::counters::Count;
 use crate::log;
 use crate::pool::c_string;
 use crate::tls::Ssl;
@@ -54,6 +55,10 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
         token_binding: token_binding(connection, tls, server_random),
         certificate: certificate.and_then(|x509| client_certificate(connection, x509, tls.ssl.peer_chain())),
     };
+    if tls.binding().is_none() {
+        let agreed = binding.token_binding.as_ref().map(|bound| bound.negotiated.key_parameters);
+        connection.count(Count::Connection { tls13: tls.ssl.is_tls13(), agreed });
+    }
     tls.bind(connection.pool().place(binding));
     tls.binding()
 }

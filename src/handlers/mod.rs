@@ -9,6 +9,7 @@ pub(crate) mod oauth2;
 pub(crate) mod oidc_session;
 pub(crate) mod pass;
 pub(crate) mod referred;
+pub(crate) mod server_status;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod strip;

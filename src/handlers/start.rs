@@ -1,10 +1,13 @@
-//! At start and at `apachectl configtest`: combinations of directives that cannot work.
+//! At start and at `apachectl configtest`: combinations of directives that cannot work. And where things are counted.
 
 use std::ffi::CStr;
 
 use token_binding::reserved;
 
+use crate::common::Common;
 use crate::config::ServerConfig;
+use crate::counters::Counters;
+use crate::{ffi, log, shared_memory};
 
 /// Looks at one server's configuration: what is wrong, in words for the administrator.
 pub(crate) fn check(config: &ServerConfig, mod_ssl_is_loaded: bool) -> Result<(), String> {
@@ -38,4 +41,31 @@ pub(crate) fn check(config: &ServerConfig, mod_ssl_is_loaded: bool) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Prepares the counters: those of the generation before, if there was one. To count is not worth a start that fails.
+///
+/// # Safety
+/// Called from post_config with its server.
+pub(crate) unsafe fn count(common: &Common, server: &ffi::server_rec) {
+    if let Some(counters) = shared_memory::existing::<Counters>() {
+        common.set_counters(counters);
+        return;
+    }
+    // SAFETY: as our caller's.
+    match unsafe { shared_memory::create::<Counters>(server) } {
+        Ok(counters) => common.set_counters(counters),
+        Err(status) => log::server!(
+            Some(server),
+            Warning,
+            "counters: no shared memory to count in, so mod_status shows none: APR's error {status}"
+        ),
+    }
+}
+
+/// All counters begin at zero.
+pub(crate) fn count_anew() {
+    if let Some(counters) = shared_memory::existing::<Counters>() {
+        counters.reset();
+    }
 }

@@ -7,6 +7,7 @@ use token_binding::{Rejection, reserved, ttrp, verify};
 
 use crate::binding::{Binding, TokenBinding, VerifiedMessage};
 use crate::body;
+use crate::counters::Count;
 use crate::handlers::state::{RequestState, Verified};
 use crate::handlers::strip::Found;
 use crate::handlers::{binding, certificate, pass, state, strip};
@@ -54,8 +55,14 @@ fn judge<'r>(
         (Step::Verify, Some(token_binding), Some(field)) => {
             verified(request, token_binding, field, found.several)
         }
-        (Step::Unbound(status), ..) => (RequestState::unbound(status), HttpStatus::Declined),
+        (Step::Unbound(status), ..) => {
+            if status == Status::Missing {
+                request.connection().count(Count::MissingAllowed);
+            }
+            (RequestState::unbound(status), HttpStatus::Declined)
+        }
         (Step::Refuse(status), ..) => {
+            request.connection().count(Count::MissingRefused);
             log::request!(
                 request,
                 Info,
@@ -79,6 +86,7 @@ fn verified<'r>(
             (RequestState { verified, ..RequestState::unbound(Status::Verified) }, HttpStatus::Declined)
         }
         Err(rejection) => {
+            request.connection().count(Count::Rejected(&rejection));
             log::request!(request, Info, "request refused: Sec-Token-Binding: {rejection}");
             // RFC 8473 §2: 400 to a request with an invalid binding.
             (RequestState::unbound(Status::Invalid), HttpStatus::BAD_REQUEST)
@@ -97,9 +105,11 @@ fn message<'r>(
         return Err(Rejection::DuplicateField);
     }
     if let Some(known) = token_binding.messages.find(field) {
+        request.connection().count(Count::Remembered);
         return Ok(known);
     }
     let verified = verify(field.to_bytes(), &token_binding.negotiated, &token_binding.ekm)?;
+    request.connection().count(Count::Verified);
     let tbh = verified.provided.hash();
     let message = VerifiedMessage {
         field: field.to_owned(),

@@ -29,6 +29,7 @@ mod passing;
 mod proxy;
 mod renegotiation;
 mod resumption;
+mod server_status;
 mod smoke;
 mod trailers;
 mod vhosts;

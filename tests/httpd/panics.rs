@@ -17,7 +17,7 @@ const POINTS: [&str; 6] =
 const LINE: &str = "internal error, please report it";
 
 /// The module with that feature, built once, in a folder of its own: cargo would put it in the place of the other one.
-fn module() -> &'static Path {
+pub fn module() -> &'static Path {
     static MODULE: OnceLock<PathBuf> = OnceLock::new();
     MODULE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("inject-panic");

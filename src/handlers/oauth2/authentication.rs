@@ -9,6 +9,7 @@ use sender_constraint::refusal::Refusal;
 use sender_constraint::target::TargetSettings;
 use sender_constraint::token_source::TokenSources;
 
+use crate::counters::Count;
 use crate::handlers::oauth2::surroundings::Surroundings;
 use crate::handlers::oauth2::view::View;
 use crate::handlers::oauth2::{challenge, strip};
@@ -76,6 +77,7 @@ fn proofs<'r>(request: Request<'r>) -> Proofs<'r> {
 fn accept<'r>(request: Request<'r>, authenticated: Authenticated, target: &TargetSettings) -> Status {
     // The token may be forgotten while the request goes on: what refers to it keeps it.
     let authenticated: &'r Authenticated = request.pool().place(authenticated);
+    request.connection().count(Count::Accepted(authenticated.accepted.kind, authenticated.origin));
     request.set_user(&authenticated.accepted.passed.user, AUTH_TYPE);
     if let Some(strip) = &authenticated.strip {
         strip::apply(request, strip);
@@ -141,6 +143,7 @@ pub(crate) fn fixups(request: Request<'_>) {
 
 fn refuse(request: Request<'_>, refused: &Refused, sources: &TokenSources) -> Status {
     let refusal = &refused.refusal;
+    request.connection().count(Count::Refused(refused.kind, refusal));
     let location = request.path().to_string_lossy();
     if refusal.is_our_fault() {
         log::request!(request, Error, "request to {location} cannot be judged: {refused}");

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use backchannel::http;
 use backchannel::redis_cache::Unavailable;
 use sender_constraint::exchange::{Answer, Exchange, Transport};
-use sender_constraint::services::{Event, Memory, Services};
+use sender_constraint::services::{Errand, Event, Memory, Services};
 use sender_constraint::verdict::CacheKey;
 use sender_constraint::verifier_config::CacheName;
 
 use crate::common::{Common, Process};
+use crate::counters::Count;
 use crate::log;
 use crate::pool::Pool;
 use crate::request::Request;
@@ -72,6 +73,12 @@ impl<'r> Surroundings<'r> {
         left.map_or(configured, |left| configured.min(left.max(Duration::from_millis(1))))
     }
 
+    fn count(&self, count: Count<'_>) {
+        if let Some(counters) = self.common.counters() {
+            counters.add(self.request.map_or(0, |request| request.connection().lane()), count);
+        }
+    }
+
     /// The administrator's business.
     fn complain(&self, complaint: std::fmt::Arguments<'_>) {
         match self.request {
@@ -83,6 +90,7 @@ impl<'r> Surroundings<'r> {
     /// A shared cache that is away is no fault of the request, and one line per failure is enough.
     fn cache_failed(&self, error: &Unavailable) {
         if matches!(error, Unavailable::Failed { .. }) {
+            self.count(Count::CacheFailed);
             self.complain(format_args!("token cache: {error}"));
         }
     }
@@ -145,8 +153,18 @@ impl Services for Surroundings<'_> {
     }
 
     fn observe(&self, event: &Event<'_>) {
-        if let Event::Failed { url, outage, .. } = event {
-            self.complain(format_args!("authorization server {url}: {outage}"));
+        match event {
+            Event::Fetched { .. } => self.count(Count::Fetched),
+            Event::Introspected => self.count(Count::Introspected),
+            Event::Failed { errand, url, outage } => {
+                self.count(match errand {
+                    Errand::Document => Count::FetchFailed,
+                    Errand::Introspection => Count::IntrospectionFailed,
+                });
+                self.complain(format_args!("authorization server {url}: {outage}"));
+            }
+            // The request's verdict is counted when it is complete.
+            Event::Remembered | Event::Shared | Event::Verified => (),
         }
     }
 }

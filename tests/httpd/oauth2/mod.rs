@@ -13,7 +13,7 @@ mod seed;
 mod spoofing;
 mod statuses;
 mod stripping;
-mod tokens;
+pub mod tokens;
 
 use openssl::ssl::SslVersion;
 use tokbind::http1::Client;
