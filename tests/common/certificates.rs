@@ -76,6 +76,11 @@ pub fn pki() -> &'static Pki {
     &PKI
 }
 
+/// One more client that only vouches for itself.
+pub fn self_signed(common_name: &str) -> Identity {
+    mint(common_name, Role::Client, None)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Authority,

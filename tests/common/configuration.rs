@@ -201,7 +201,7 @@ impl Builder {
         self
     }
 
-    /// One more file below the document root; `.cgi` makes it an executable script.
+    /// One more file below the document root; `#!` at its beginning makes it an executable script.
     pub fn file(mut self, path: &str, contents: &str) -> Self {
         self.entries.push(Entry::new(path, contents));
         self

@@ -11,7 +11,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A name that ends in `.cgi` becomes an executable script.
+    /// What begins as a script does becomes executable.
     pub fn new(path: &str, contents: &str) -> Self {
         Self { path: path.to_owned(), contents: contents.to_owned() }
     }
@@ -20,7 +20,7 @@ impl Entry {
     pub fn write(&self, document_root: &Path) {
         let path = document_root.join(&self.path);
         make_folder(path.parent().expect("a file is below the document root"));
-        let mode = if self.path.ends_with(".cgi") { 0o755 } else { 0o644 };
+        let mode = if self.contents.starts_with("#!") { 0o755 } else { 0o644 };
         write(&path, self.contents.as_bytes(), mode);
     }
 }

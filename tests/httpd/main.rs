@@ -24,6 +24,7 @@ mod oauth2;
 mod oauth2_docs;
 mod oauth2_server;
 mod openidc;
+mod page;
 mod panics;
 mod passing;
 mod proxy;
