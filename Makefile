@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release test fmt clippy doc deny check fuzz fuzz-check install clean
+.PHONY: help setup demo serve build release test fmt clippy doc deny check fuzz fuzz-check docker-check page-check install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -13,7 +13,7 @@ PORT ?= 4433
 export PORT
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that are missing
 	@scripts/setup
@@ -66,6 +66,14 @@ fuzz-check: ## the same from the committed seeds alone, 20 s for each target
 	@scripts/setup fuzz
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	@scripts/fuzz check
+
+docker-check: ## build the Docker image and try its services, without Docker (takes root)
+	@scripts/setup docker
+	@scripts/docker-check
+
+page-check: ## look at the test server's page with Chromium (takes root)
+	@scripts/setup page
+	@scripts/page-check
 
 install: ## put what `make release` made where this machine's httpd looks for it
 	@test -f $(TARGET)/release/mod_token_binding.so || { echo "run make release first" >&2; exit 1; }

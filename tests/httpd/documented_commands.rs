@@ -92,6 +92,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     // With the ports of the tests.
     ("python3 docs/backends/python/app.py", "tests/httpd/backends/application.rs", "python/app.py"),
     ("node docs/backends/node/app.mjs", "tests/httpd/backends/application.rs", "node/app.mjs"),
+    // Without a daemon; it takes the commands from that document.
+    ("docker compose -f docker/compose.yaml", "scripts/docker-check", "docs/docker.md"),
     ("cargo deny", "Makefile", "check --hide-inclusion-graph"),
 ];
 
