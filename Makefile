@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release test fmt clippy doc deny check fuzz fuzz-check docker-check page-check install clean
+.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check docker-check page-check install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -11,6 +11,16 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The port of `make demo` and `make serve`.
 PORT ?= 4433
 export PORT
+
+# Tools from crates.io. They run seldom: a build without optimisation takes a third of the time.
+DENY := $(TARGET)/tools/bin/cargo-deny
+CARGO_DEB := $(TARGET)/tools/bin/cargo-deb
+CYCLONEDX := $(TARGET)/tools/bin/cargo-cyclonedx
+$(DENY): VERSION := 0.20.2
+$(CARGO_DEB): VERSION := 3.8.0
+$(CYCLONEDX): VERSION := 0.5.9
+$(DENY) $(CARGO_DEB) $(CYCLONEDX):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --debug --locked --root $(TARGET)/tools $(@F)@$(VERSION)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,10 +40,36 @@ build: ## the module and tokbind, for development
 	@scripts/setup demo
 	$(CARGO) build --workspace
 
-release: ## the module as it is installed: target/release/mod_token_binding.so
+# What is built says nothing about where: it is the same, bit for bit, wherever it is built (make reproducible).
+RELEASE_FLAGS := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+
+release: ## the module and tokbind as they are installed, in target/release
 	@scripts/setup demo
-	$(CARGO) rustc --release --lib --crate-type cdylib
+	CARGO_INCREMENTAL=0 RUSTFLAGS='$(strip $(RUSTFLAGS) $(RELEASE_FLAGS))' $(CARGO) rustc --locked --release --lib --crate-type cdylib
+	CARGO_INCREMENTAL=0 RUSTFLAGS='$(strip $(RUSTFLAGS) $(RELEASE_FLAGS))' $(CARGO) build --locked --release -p tokbind
 	cp $(TARGET)/release/libmod_token_binding.so $(TARGET)/release/mod_token_binding.so
+
+# The date of packages and manual pages is that of the sources.
+manual sbom deb deb-check reproducible: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
+
+manual: ## manual pages and shell completions of tokbind, in target/manual
+	@scripts/setup demo
+	@rm -rf $(TARGET)/manual
+	$(CARGO) run --locked --quiet -p tokbind --features manual --bin tokbind-manual -- \
+	    $(TARGET)/manual "$$(date --utc --date="@$$SOURCE_DATE_EPOCH" +%F)"
+
+sbom: $(CYCLONEDX) ## what is in the module and in tokbind: target/sbom (CycloneDX)
+	@scripts/sbom
+
+deb: release manual sbom $(CARGO_DEB) ## the Debian package, in target/debian
+	@scripts/setup deb
+	@scripts/deb
+
+deb-check: deb ## install the package in a fresh Debian, use it, and remove it (as root)
+	@scripts/deb-check
+
+reproducible: deb ## build once more elsewhere: the same, bit for bit
+	@scripts/reproducible
 
 test: setup ## all tests, those against a real httpd included
 	$(CARGO) test --workspace --no-fail-fast
@@ -48,13 +84,16 @@ clippy: setup ## clippy, without a warning
 doc: setup ## rustdoc, without a warning
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --workspace --no-deps --document-private-items
 
-# Of cargo-deny nothing but this check is needed: a build without optimisation takes a third of the time.
-DENY := $(TARGET)/tools/bin/cargo-deny
-$(DENY):
-	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --debug --locked --root $(TARGET)/tools cargo-deny@0.20.2
+# The database of advisories is a git repository, which not every build machine can reach.
+ADVISORIES := https://github.com/RustSec/advisory-db
 
-deny: setup $(DENY) ## licences and sources of the dependencies (deny.toml)
+deny: setup $(DENY) ## licences, sources and advisories of the dependencies (deny.toml)
 	$(DENY) --locked check --hide-inclusion-graph bans licenses sources
+	@if GIT_TERMINAL_PROMPT=0 timeout 30 git ls-remote --exit-code $(ADVISORIES) HEAD >/dev/null 2>&1; then \
+	    $(DENY) --locked check advisories; \
+	else \
+	    echo "deny: advisories are NOT checked: $(ADVISORIES) cannot be reached from here"; \
+	fi
 
 check: fmt clippy doc deny test ## all that a change must pass
 
@@ -75,16 +114,29 @@ page-check: ## look at the test server's page with Chromium (takes root)
 	@scripts/setup page
 	@scripts/page-check
 
-install: ## put what `make release` made where this machine's httpd looks for it
-	@test -f $(TARGET)/release/mod_token_binding.so || { echo "run make release first" >&2; exit 1; }
-	install -D -m 644 $(TARGET)/release/mod_token_binding.so "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_token_binding.so"
+# The module goes where apxs says. What else there is goes under PREFIX.
+PREFIX ?= /usr/local
+INSTALL := install -v -D -m 644
+
+install: ## put what `make release` and `make manual` made where this machine's httpd and shells look for it
+	@test -f $(TARGET)/release/mod_token_binding.so && test -f $(TARGET)/release/tokbind || { echo "run make release first" >&2; exit 1; }
+	$(INSTALL) $(TARGET)/release/mod_token_binding.so "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_token_binding.so"
+	$(INSTALL) -m 755 $(TARGET)/release/tokbind "$(DESTDIR)$(PREFIX)/bin/tokbind"
+	@if [ -d $(TARGET)/manual ]; then \
+	    $(INSTALL) -t "$(DESTDIR)$(PREFIX)/share/man/man1" $(TARGET)/manual/*.1; \
+	    $(INSTALL) $(TARGET)/manual/tokbind.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tokbind"; \
+	    $(INSTALL) $(TARGET)/manual/_tokbind "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tokbind"; \
+	    $(INSTALL) $(TARGET)/manual/tokbind.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/tokbind.fish"; \
+	else \
+	    echo "Without manual pages and completions: make manual makes them"; \
+	fi
 	@available="$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available"; \
 	if [ -d "$$available" ]; then \
-	    install -v -m 644 apache/token_binding.load "$$available/"; \
-	    test -e "$$available/token_binding.conf" || install -v -m 644 apache/token_binding.conf "$$available/"; \
+	    $(INSTALL) apache/token_binding.load "$$available/"; \
+	    test -e "$$available/token_binding.conf" || $(INSTALL) apache/token_binding.conf "$$available/"; \
 	    echo "Now: a2enmod token_binding && apachectl configtest && systemctl reload apache2"; \
 	else \
-	    echo "Now add to httpd.conf: LoadModule token_binding_module modules/mod_token_binding.so"; \
+	    echo "Now add to httpd.conf: LoadModule token_binding_module $$($(APXS) -q LIBEXECDIR)/mod_token_binding.so"; \
 	fi
 
 clean: ## remove all that was built

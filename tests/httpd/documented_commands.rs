@@ -94,6 +94,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("node docs/backends/node/app.mjs", "tests/httpd/backends/application.rs", "node/app.mjs"),
     // Without a daemon; it takes the commands from that document.
     ("docker compose -f docker/compose.yaml", "scripts/docker-check", "docs/docker.md"),
+    (
+        "sudo apt-get install ./libapache2-mod-token-binding",
+        "scripts/lib/deb-check-inside",
+        "apt install /root/module.deb",
+    ),
     ("cargo deny", "Makefile", "check --hide-inclusion-graph"),
 ];
 

@@ -208,4 +208,8 @@ fn the_library_exports_one_symbol_and_stays_mapped() {
     assert!(segments.contains("GNU_RELRO"), "{segments}");
     let stack = segments.lines().find(|line| line.contains("GNU_STACK")).expect("a GNU_STACK header");
     assert!(!stack.contains("RWE"), "{stack}");
+    // Code that is written to at start, or libraries from where an installation does not expect them.
+    for tag in ["TEXTREL", "(RPATH)", "(RUNPATH)"] {
+        assert!(!dynamic.contains(tag), "{tag}: {dynamic}");
+    }
 }

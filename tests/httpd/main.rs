@@ -32,5 +32,6 @@ mod renegotiation;
 mod resumption;
 mod server_status;
 mod smoke;
+mod sources;
 mod trailers;
 mod vhosts;
