@@ -141,7 +141,7 @@ fn htaccess_decides_nothing() {
 
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub enum Place {
     /// The server's configuration and virtual hosts.
     Server,
     /// Also directories and locations.
@@ -149,7 +149,7 @@ enum Place {
 }
 
 /// The command table, as httpd itself tells it.
-fn directives() -> BTreeMap<String, Place> {
+pub fn directives() -> BTreeMap<String, Place> {
     let listed = by_hand("-L", "");
     let lines: Vec<&str> = listed.lines().collect();
     let of_ours = lines.windows(3).filter_map(|lines| {

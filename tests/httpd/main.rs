@@ -28,6 +28,7 @@ mod page;
 mod panics;
 mod passing;
 mod proxy;
+mod reference;
 mod renegotiation;
 mod resumption;
 mod server_status;
