@@ -36,6 +36,13 @@ pub fn get_plain(address: SocketAddr, host: &str, path: &str, fields: &[&str]) -
     get(&mut stream, host, path, fields)
 }
 
+/// POST of a form without TLS.
+pub fn post_plain(address: SocketAddr, host: &str, path: &str, fields: &[&str], form: &str) -> Answer {
+    let length = format!("Content-Length: {}", form.len());
+    let fields = [&["Content-Type: application/x-www-form-urlencoded", &length], fields].concat();
+    exchange(&mut connect(address), &format!("POST {path}"), host, &fields, form)
+}
+
 /// GET over TLS, without Token Binding, without checking the certificate.
 pub fn get_tls(address: SocketAddr, host: &str, path: &str, fields: &[&str]) -> Answer {
     get(&mut connect_tls(address, host), host, path, fields)
@@ -56,8 +63,18 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 fn get(stream: &mut (impl Read + Write), host: &str, path: &str, fields: &[&str]) -> Answer {
+    exchange(stream, &format!("GET {path}"), host, fields, "")
+}
+
+fn exchange(
+    stream: &mut (impl Read + Write),
+    request: &str,
+    host: &str,
+    fields: &[&str],
+    body: &str,
+) -> Answer {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n");
+    let request = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n{body}");
     stream.write_all(request.as_bytes()).expect("the server reads");
     let mut octets = Vec::new();
     // mod_ssl closes with close_notify; a reset afterwards is no matter of these tests.

@@ -1,7 +1,7 @@
 //! One backend's process.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -87,6 +87,10 @@ impl Application {
 
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
     fn said(&self) -> String {

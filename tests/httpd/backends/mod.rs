@@ -2,8 +2,10 @@
 //! client that opened them, and for nobody else.
 
 mod application;
+mod certificates;
 mod documents;
 mod down;
 mod names;
 mod sessions;
 mod stage;
+mod verifying;
