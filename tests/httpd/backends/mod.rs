@@ -5,6 +5,7 @@ mod application;
 mod certificates;
 mod documents;
 mod down;
+mod hostile;
 mod names;
 mod sessions;
 mod stage;

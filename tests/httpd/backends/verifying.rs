@@ -4,10 +4,14 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
 use serde_json::{Value, json};
 use token_binding::{
     Ekm, KeyPair, KeyParameters, MessageBuilder, Negotiated, ProtocolVersion, TokenBindingContext,
-    TokenBindingType, base64url, verify,
+    TokenBindingType, base64url, signature_input, verify,
 };
 
 use super::application::{Application, documents};
@@ -227,6 +231,15 @@ fn agrees_on_numbers_of_bindings() {
     })
     .collect();
     assert_eq!(agree(&cases), 5);
+    // Nobody knows the key parameters of the second one, but its signature is shorter than any may be.
+    let signature = key.sign(0, &ekm).unwrap();
+    let beside = |length| {
+        let mut message = MessageBuilder::new();
+        message.push(0, &key.id(), &signature, &[]).unwrap();
+        message.push(5, &[99, 0, 0], &vec![1; length], &[]).unwrap();
+        (message.to_field_value().unwrap(), context(KeyParameters::EcdsaP256, &ekm))
+    };
+    assert_eq!(agree(&[beside(64), beside(63)]), 1);
 }
 
 /// Somebody finds a way past httpd to a backend that verifies by itself, and knows the owner's cookie, ID and messages.
@@ -269,4 +282,46 @@ fn past_the_proxy_only_message_and_context_of_one_connection_count() {
             get_plain(backend.address(), "localhost", "/", &[&[cookie.as_str()], &lines[..]].concat());
         assert_eq!(answer.status, status, "{lines:?} {answer:?}");
     }
+}
+
+/// A message of one provided binding with this ID, and its connection's context.
+fn message(kind: KeyParameters, id: &[u8], signature: &[u8]) -> Case {
+    let mut message = MessageBuilder::new();
+    message.push(0, id, signature, &[]).unwrap();
+    (message.to_field_value().unwrap(), context(kind, &EKM))
+}
+
+const EKM: Ekm = Ekm::new([5; 32]);
+
+/// A key has one ID. The signatures here are right.
+#[test]
+fn agrees_on_keys_that_are_written_in_another_way() {
+    let (key, id) = loop {
+        let key = KeyPair::generate(KeyParameters::EcdsaP256).unwrap();
+        let id = key.id().to_vec();
+        // RFC 8471 §3.2: key parameters, length (2), length of the point, X, Y.
+        if id[36] == 0 {
+            break (key, id);
+        }
+    };
+    let signature = key.sign(0, &EKM).unwrap();
+    let short = [&[2, 0, 64, 63], &id[4..36], &id[37..]].concat();
+    let long = [&[2, 0, 66, 65], &id[4..36], &[0], &id[36..]].concat();
+    let mut cases: Vec<Case> =
+        [&id, &short, &long].map(|id| message(KeyParameters::EcdsaP256, id, &signature)).into();
+    for bits in [2047, 2048] {
+        let rsa = Rsa::generate(bits).unwrap();
+        let (modulus, exponent) = (rsa.n().to_vec(), rsa.e().to_vec());
+        let signing = PKey::from_rsa(rsa).unwrap();
+        let mut signer = Signer::new(MessageDigest::sha256(), &signing).unwrap();
+        let signature = signer.sign_oneshot_to_vec(&signature_input(0, 0, &EKM)).unwrap();
+        for zeros in [0, 1] {
+            let modulus = [&vec![0; zeros], &modulus[..]].concat();
+            let (all, length) = (modulus.len() + 3 + exponent.len(), modulus.len());
+            let octets = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
+            let id = [&[0], &octets(all)[..], &octets(length), &modulus, &[3], &exponent].concat();
+            cases.push(message(KeyParameters::Rsa2048Pkcs1_5, &id, &signature));
+        }
+    }
+    assert_eq!(agree(&cases), 2, "one of each kind");
 }
