@@ -46,7 +46,7 @@ fn generate_bindings(include: &[PathBuf]) {
         .allowlist_function("apr_(global_mutex_(lock|unlock|child_init|lockfile)|time_now)")
         .allowlist_function("ap_hook_(pre_config|check_config|post_config|pre_mpm|child_init|check_authn|auth_checker|check_authz|get_auth_checker|log_transaction|process_connection|post_read_request|header_parser|check_access|fixups|insert_filter|insert_error_filter)")
         .allowlist_function("ap_(register_auth_provider|find_linked_module|get_(module|core)_config|set_module_config|get_(request|conn|server)_module_loglevel)")
-        .allowlist_function("apr_(palloc|pool_userdata_[gs]et|pool_cleanup_register|pool_pre_cleanup_register|pool_cleanup_null|pstrmemdup|table_(get|setn|unset))")
+        .allowlist_function("apr_(palloc|pool_userdata_[gs]et|pool_cleanup_register|pool_pre_cleanup_register|pool_cleanup_null|pstrmemdup|table_(addn|get|setn|unset))")
         .allowlist_function("(ap_retained_data_(create|get)|apr_shm_(create|baseaddr_get)|ap_rwrite)")
         .allowlist_function("tb_.*")
         .allowlist_type("(request_rec|conn_rec|server_rec|module|ap_LINK_auth_checker_t|command_rec|cmd_parms|authz_provider|authz_status|ap_filter_t|ap_socache_provider_t|ap_socache_hints|apr_table_entry_t|apr_array_header_t)")

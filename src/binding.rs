@@ -61,6 +61,7 @@ impl<'c> TlsConnection<'c> {
 pub(crate) struct Binding {
     /// Tells this handshake from the connection's others.
     pub(crate) server_random: [u8; 32],
+    pub(crate) is_of_tls13: bool,
     pub(crate) token_binding: Option<TokenBinding>,
     pub(crate) certificate: Option<ClientCertificate>,
 }

@@ -60,7 +60,8 @@ impl ClaimFields {
     }
 
     pub(crate) fn are_ours(&self, name: &[u8]) -> bool {
-        self.targets.iter().any(|target| target.is_ours(name))
+        name.first().is_some_and(|initial| self.may_be(*initial))
+            && self.targets.iter().any(|target| target.is_ours(name))
     }
 }
 

@@ -26,6 +26,7 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 unsafe extern "C" {
     pub fn SSL_get_options(ssl: *const openssl_sys::SSL) -> u64;
     pub fn SSL_up_ref(ssl: *mut openssl_sys::SSL) -> c_int;
+    pub fn SSL_get0_peer_certificate(ssl: *const openssl_sys::SSL) -> *mut openssl_sys::X509;
     pub fn SSL_get_early_data_status(ssl: *const openssl_sys::SSL) -> c_int;
 }
 /// `SSL_OP_NO_EXTENDED_MASTER_SECRET`: the administrator switched extended_master_secret off.

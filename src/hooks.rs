@@ -299,8 +299,7 @@ pub(crate) unsafe extern "C" fn insert_filter(r: *mut ffi::request_rec) {
     let insert = || {
         injected(request, "insert_filter");
         pass::before_handler(request);
-        client_cert::headers(request);
-        client_cert::insert_filter(request);
+        client_cert::before_handler(request);
         referred::insert_filter(request);
     };
     guard::guard_else(insert, || request.add_output_filter(FAILED));

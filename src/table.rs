@@ -45,6 +45,12 @@ impl<'p> Table<'p> {
         unsafe { ffi::apr_table_setn(self.raw.as_ptr(), key.as_ptr(), value.as_ptr()) };
     }
 
+    /// As [`set`](Self::set), for a name that is not there yet: nothing is looked for.
+    pub(crate) fn add(self, key: &'p CStr, value: &'p CStr) {
+        // SAFETY: as above.
+        unsafe { ffi::apr_table_addn(self.raw.as_ptr(), key.as_ptr(), value.as_ptr()) };
+    }
+
     /// Removes all values of that name.
     pub(crate) fn unset(self, key: &CStr) {
         // SAFETY: the table is live.

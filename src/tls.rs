@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
 
-use foreign_types::ForeignTypeRef;
+use foreign_types::{ForeignType, ForeignTypeRef};
 use openssl::ssl::SslRef;
 use openssl::x509::X509;
 use openssl_sys as sys;
@@ -78,6 +78,13 @@ impl<'c> Ssl<'c> {
 
     pub(crate) fn peer_certificate(&self) -> Option<X509> {
         self.get().peer_certificate()
+    }
+
+    /// The certificate that the client presented last is this one: the same object, which costs no look inside.
+    pub(crate) fn has_peer_certificate(&self, held: Option<&X509>) -> bool {
+        // SAFETY: reads the state of a live SSL.
+        let presented = unsafe { ffi::SSL_get0_peer_certificate(self.raw.as_ptr()) };
+        held.map_or(null_mut(), ForeignType::as_ptr) == presented
     }
 
     /// What the client sent above its own certificate. A resumed session does not have it.

@@ -39,19 +39,37 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
     if connection.is_secondary() {
         return tls.binding();
     }
+    // TLS 1.3 has one handshake (RFC 8446 §4.1.2), after which nothing but the client's certificate can change.
+    if let Some(binding) = tls.binding()
+        && binding.is_of_tls13
+        && tls.ssl.has_peer_certificate(binding.x509())
+    {
+        return Some(binding);
+    }
     if !tls.ssl.handshake_is_finished() {
         return None;
     }
     let server_random = tls.ssl.server_random();
-    let certificate = tls.ssl.peer_certificate();
     if let Some(binding) = tls.binding()
         && binding.server_random == server_random
-        && binding.has_certificate(certificate.as_ref())
+        && tls.ssl.has_peer_certificate(binding.x509())
     {
         return Some(binding);
     }
+    rebind(connection, tls, server_random)
+}
+
+/// What a handshake proved, or the client's certificate since.
+#[cold]
+fn rebind<'c>(
+    connection: Connection<'c>,
+    tls: &'c TlsConnection<'c>,
+    server_random: [u8; 32],
+) -> Option<&'c Binding> {
+    let certificate = tls.ssl.peer_certificate();
     let binding = Binding {
         server_random,
+        is_of_tls13: tls.ssl.is_tls13(),
         token_binding: token_binding(connection, tls, server_random),
         certificate: certificate.and_then(|x509| client_certificate(connection, x509, tls.ssl.peer_chain())),
     };
@@ -63,12 +81,20 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
     tls.binding()
 }
 
+/// Whether the client presented another certificate since the request arrived: by renegotiation, or by post-handshake
+/// authentication.
+pub(crate) fn has_other_certificate(connection: Connection<'_>) -> bool {
+    if connection.is_secondary() {
+        return false;
+    }
+    let Some(tls) = connection.tls() else { return false };
+    tls.binding().is_none_or(|binding| !tls.ssl.has_peer_certificate(binding.x509()))
+}
+
 impl Binding {
-    /// The certificate is the one of when this was made. Held by reference, so its address is not reused.
-    fn has_certificate(&self, certificate: Option<&X509>) -> bool {
-        use openssl::x509::X509Ref;
-        self.certificate.as_ref().map(|held| std::ptr::from_ref::<X509Ref>(&held.x509))
-            == certificate.map(|presented| std::ptr::from_ref::<X509Ref>(presented))
+    /// The certificate of when this was made. Held by reference, so its address is not reused.
+    fn x509(&self) -> Option<&X509> {
+        self.certificate.as_ref().map(|held| &held.x509)
     }
 }
 

@@ -16,13 +16,16 @@ use crate::request::Request;
 /// The output filter that looks at `Vary`.
 pub(crate) const FILTER: &CStr = c"TOKEN_BINDING_CLIENT_CERT";
 
-/// When the location is known, and again just before the handler, since mod_dir puts another location under a request.
-/// Both fields were stripped when the request arrived.
+/// When the location is known. Both fields were stripped when the request arrived.
+#[inline]
 pub(crate) fn headers(request: Request<'_>) {
     let forward = request.dir_config().client_cert_forward();
-    if forward == Forward::Off {
-        return;
+    if forward != Forward::Off {
+        set_headers(request, forward);
     }
+}
+
+fn set_headers(request: Request<'_>, forward: Forward) {
     // RFC 9440 §2.4: nothing where there is no certificate.
     let certificate = binding::current(request.connection()).and_then(|binding| binding.certificate.as_ref());
     let Some(certificate) = certificate else { return };
@@ -65,9 +68,12 @@ fn fits(request: Request<'_>, name: &CStr, value: String) -> Option<CString> {
     None
 }
 
-/// When the response's filters are put together.
-pub(crate) fn insert_filter(request: Request<'_>) {
-    if request.dir_config().client_cert_forward() != Forward::Off {
+/// Just before the handler: mod_dir may have put another location under the request. The response is looked at, too.
+#[inline]
+pub(crate) fn before_handler(request: Request<'_>) {
+    let forward = request.dir_config().client_cert_forward();
+    if forward != Forward::Off {
+        set_headers(request, forward);
         request.add_output_filter(FILTER);
     }
 }

@@ -9,10 +9,14 @@ use crate::request::Request;
 const PREFIX: &CStr = c"OIDC_CACHE_PREFIX";
 
 /// Sets the prefix: from the Token Binding ID, else from the client certificate; unbound requests get none.
+#[inline]
 pub(crate) fn prefix(request: Request<'_>) {
-    if !request.dir_config().oidc_session() {
-        return;
+    if request.dir_config().oidc_session() {
+        set_prefix(request);
     }
+}
+
+fn set_prefix(request: Request<'_>) {
     let variables = request.variables();
     let token_binding =
         state::of(request).and_then(|state| state.verified).map(|verified| &verified.message.hash);

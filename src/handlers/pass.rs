@@ -17,17 +17,22 @@ pub(crate) const KEY_PARAMETERS: &CStr = c"Token-Binding-Key-Parameters";
 /// Variable: how the request stands.
 pub(crate) const STATUS: &CStr = c"Token-Binding-Status";
 
-/// When the request has arrived: all variables, since no location is known yet and other modules look now.
-pub(crate) fn variables<'r>(request: Request<'r>, state: &'r RequestState<'r>) {
-    request.variables().set(STATUS, state.status.name());
-    if let Some(verified) = state.verified {
-        set_variables(request, verified, Pass::default());
+/// When the request has arrived: all variables, since no location is known yet and other modules look now. None of them is
+/// there before.
+pub(crate) fn first_variables<'r>(request: Request<'r>, state: &'r RequestState<'r>) {
+    let variables = request.variables();
+    variables.add(STATUS, state.status.name());
+    let Some(verified) = state.verified else { return };
+    for (name, _, value) in variable_values(request, verified) {
+        if let (Some(name), Some(value)) = (name, value) {
+            variables.add(name, value);
+        }
     }
 }
 
 /// When the location is known: restricts the variables, sets the headers.
 pub(crate) fn fixups(request: Request<'_>) {
-    if let Some(state) = state::of(request) {
+    if let Some(state) = verified_state(request) {
         on(request, state);
     }
 }
@@ -35,37 +40,38 @@ pub(crate) fn fixups(request: Request<'_>) {
 /// Just before the handler runs: mod_dir and mod_negotiation put another location under the request after its fixups, and
 /// join that one's variables to it.
 pub(crate) fn before_handler(request: Request<'_>) {
-    let Some(state) = state::of(request) else { return };
+    let Some(state) = verified_state(request) else { return };
     let pass = request.dir_config().pass();
     if pass.is_explicit() || state.passed.get() != Some(pass) {
         on(request, state);
     }
 }
 
+fn verified_state<'r>(request: Request<'r>) -> Option<&'r RequestState<'r>> {
+    state::of(request).filter(|state| state.verified.is_some())
+}
+
 /// Makes variables and headers what the location's configuration says.
 pub(crate) fn on<'r>(request: Request<'r>, state: &'r RequestState<'r>) {
-    let pass = request.dir_config().pass();
     let Some(verified) = state.verified else { return };
-    // What post_read_request set stands, unless a list restricts it, or another location's did before.
-    if pass.is_explicit() || state.passed.get().is_some() || request.own_state().is_none() {
+    let pass = request.dir_config().pass();
+    // Nothing was passed yet: there are the variables of post_read_request, and no headers of ours.
+    let first = state.passed.get().is_none() && request.own_state().is_some();
+    if pass.is_explicit() || !first {
         set_variables(request, verified, pass);
     }
-    set_headers(request, verified, pass);
+    set_headers(request, verified, pass, first);
     state.passed.set(Some(pass));
 }
 
 fn set_variables<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass) {
-    let Verified { message, token_binding, .. } = verified;
-    let config = request.server_config();
     let variables = request.variables();
-    let provided = pass.variable(Item::Provided);
-    put(variables, config.provided_variable(), provided, Some(&message.provided));
-    put(variables, HASH, provided, Some(&message.hash));
-    put(variables, KEY_PARAMETERS, provided, Some(token_binding.negotiated.key_parameters.name_c()));
-    put(variables, config.referred_variable(), pass.variable(Item::Referred), message.referred.as_deref());
-    put(variables, reserved::OTHER, pass.variable(Item::Other), message.other.as_deref());
-    for name in config.context_variables().into_iter().flatten() {
-        put(variables, name, pass.variable(Item::Context), Some(&token_binding.context));
+    for (name, item, value) in variable_values(request, verified) {
+        let Some(name) = name else { continue };
+        match value {
+            Some(value) if pass.variable(item) => variables.set(name, value),
+            _ => variables.unset(name),
+        }
     }
     if request.prev().is_some() || request.main().is_some() {
         remove_copies(variables, verified, pass);
@@ -90,31 +96,43 @@ fn remove_copies<'r>(variables: Table<'r>, verified: Verified<'r>, pass: Pass) {
     }
 }
 
-fn put<'r>(variables: Table<'r>, name: &'r CStr, wanted: bool, value: Option<&'r CStr>) {
-    match value {
-        Some(value) if wanted => variables.set(name, value),
-        _ => variables.unset(name),
-    }
-}
-
 /// Request headers for CGI and for backends. All were stripped when the request arrived, so what is there was set by us or by
 /// the administrator; the latter's stay.
 // draft-ietf-tokbind-ttrp §2.3: each header only where there is an ID for it.
-fn set_headers<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass) {
+fn set_headers<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass, first: bool) {
     let headers = request.headers_in();
-    for (name, item, value) in header_values(verified.message, verified.token_binding) {
-        let Some(value) = value else { continue };
-        if pass.header(item) {
+    let put = |name: &'static CStr, wanted: bool, value: &'r CStr| {
+        if wanted {
             headers.set(name, value);
-        } else {
+        } else if !first {
             headers.unset_value(name, value);
         }
+    };
+    for (name, item, value) in header_values(verified.message, verified.token_binding) {
+        if let Some(value) = value {
+            put(name, pass.header(item), value);
+        }
     }
-    if pass.message() {
-        headers.set(reserved::MESSAGE, verified.field);
-    } else {
-        headers.unset_value(reserved::MESSAGE, verified.field);
-    }
+    put(reserved::MESSAGE, pass.message(), verified.field);
+}
+
+/// What a verified message has for each variable. The context's second name is not always in use.
+fn variable_values<'r>(
+    request: Request<'r>,
+    Verified { message, token_binding, .. }: Verified<'r>,
+) -> [(Option<&'static CStr>, Item, Option<&'r CStr>); 7] {
+    let config = request.server_config();
+    let key_parameters = token_binding.negotiated.key_parameters.name_c();
+    let [context, second_context] = config.context_variables();
+    [
+        (Some(config.provided_variable()), Item::Provided, Some(&message.provided)),
+        (Some(HASH), Item::Provided, Some(&message.hash)),
+        (Some(KEY_PARAMETERS), Item::Provided, Some(key_parameters)),
+        (Some(config.referred_variable()), Item::Referred, message.referred.as_deref()),
+        (Some(reserved::OTHER), Item::Other, message.other.as_deref()),
+        (context, Item::Context, Some(&token_binding.context)),
+        (second_context, Item::Context, Some(&token_binding.context)),
+    ]
 }
 
 fn header_values<'r>(

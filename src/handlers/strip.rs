@@ -28,20 +28,28 @@ pub(crate) fn headers<'r>(request: Request<'r>) -> Found<'r> {
     let mut found = Found { message: None, several: false };
     let mut may_have_trailers = false;
     let mut reserved_fields = 0;
+    let mut first = None;
     for entry in headers.entries() {
         let Some(name) = rules.interesting(entry) else { continue };
-        match rules.classify(name) {
+        let field = rules.classify(name);
+        if field != Field::Free {
+            reserved_fields += 1;
+            first.get_or_insert((name, field));
+        }
+        match field {
             Field::Message => {
                 found.several |= found.message.is_some();
                 // SAFETY: values are C strings of the request's pool.
                 found.message = unsafe { crate::request::c_str(entry.val) };
-                reserved_fields += 1;
             }
-            Field::Reserved => reserved_fields += 1,
+            Field::Reserved => (),
             Field::Free => may_have_trailers |= announces_body(name, request),
         }
     }
-    for _ in 0..reserved_fields {
+    if let Some((name, field)) = first {
+        remove(request, headers, name, field);
+    }
+    for _ in 1..reserved_fields {
         rules.remove_one(request, headers);
     }
     if may_have_trailers {
@@ -103,20 +111,27 @@ impl<'r> Rules<'r> {
 
     /// Removes the first reserved field and all of the same name; false where there is none.
     fn remove_one(&self, request: Request<'_>, table: Table<'_>) -> bool {
-        let is_reserved = |name: &&CStr| self.classify(name) != Field::Free;
-        let names = table.entries().iter().filter_map(|entry| self.interesting(entry));
-        let Some(name) = names.into_iter().find(is_reserved) else { return false };
-        if self.classify(name) == Field::Reserved {
-            log::request!(
-                request,
-                Debug,
-                "request: header {} removed: only this server may set it",
-                name.to_string_lossy().escape_default()
-            );
-        }
-        table.unset(name);
+        let reserved = table.entries().iter().filter_map(|entry| self.interesting(entry)).find_map(|name| {
+            let field = self.classify(name);
+            (field != Field::Free).then_some((name, field))
+        });
+        let Some((name, field)) = reserved else { return false };
+        remove(request, table, name, field);
         true
     }
+}
+
+/// Removes all fields of this name.
+fn remove(request: Request<'_>, table: Table<'_>, name: &CStr, field: Field) {
+    if field == Field::Reserved {
+        log::request!(
+            request,
+            Debug,
+            "request: header {} removed: only this server may set it",
+            name.to_string_lossy().escape_default()
+        );
+    }
+    table.unset(name);
 }
 
 /// Only such a request can have trailers: HTTP/1.1 sends them after a chunked body, HTTP/2 after any.

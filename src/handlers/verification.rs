@@ -32,7 +32,7 @@ pub(crate) fn post_read_request(request: Request<'_>) -> HttpStatus {
     }
     request.set_state(state);
     clear(request);
-    pass::variables(request, state);
+    pass::first_variables(request, state);
     certificate::variable(request, binding);
     answer
 }

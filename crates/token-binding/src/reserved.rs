@@ -57,9 +57,23 @@ pub const fn may_be_reserved(initial: u8) -> bool {
     matches!(initial, b's' | b'S' | b't' | b'T' | b'c' | b'C')
 }
 
+/// The lengths of all names here, one bit each: most fields need no further look.
+const LENGTHS: u32 = {
+    let mut lengths = 1 << MESSAGE_NAME.len();
+    let mut names: &[&[u8]] = &RESERVED_NAMES;
+    while let [name, others @ ..] = names {
+        lengths |= 1 << name.len();
+        names = others;
+    }
+    lengths
+};
+
 /// Judges a field by its name.
 #[must_use]
 pub fn classify(name: &[u8]) -> Field {
+    if name.len() >= 32 || LENGTHS & 1 << name.len() == 0 {
+        return Field::Free;
+    }
     if name.eq_ignore_ascii_case(MESSAGE_NAME) {
         Field::Message
     } else if same_for_cgi(name, MESSAGE_NAME)
