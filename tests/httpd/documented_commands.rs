@@ -37,6 +37,10 @@ const OUTCOMES: &[Outcome] = &[
     outcome("apachectl configtest", 0, "Syntax OK"),
     outcome("apxs -q LIBEXECDIR", 0, "/usr/lib/apache2/modules"),
     outcome("openssl rand -base64 24", 0, "????????????????????????????????"),
+    outcome("openssl rand -out ticket.key 48", 0, ""),
+    outcome("openssl rand -base64 -out oauth2-passphrase 24", 0, ""),
+    outcome("tokbind get -v --resume https://app.example.org/", 0, "* Token Binding: version 1.0, ecdsap256"),
+    outcome("tokbind get -v", 2, "*Usage: tokbind get*"),
     outcome(
         "target/release/tokbind get -v https://app.example.org/",
         0,
@@ -355,10 +359,11 @@ fn every_command_that_the_documents_show_does_what_they_say() {
             let (code, said) = machine.run(&filled_in(&command, &server));
             run += 1;
             let says = expected.says.replace("{x5t}", &x5t);
-            let says_it = said.lines().any(|line| match says.starts_with('?') {
-                true => line.len() == says.len(),
-                false => matches(line, &says),
-            });
+            let says_it = says.is_empty()
+                || said.lines().any(|line| match says.starts_with('?') {
+                    true => line.len() == says.len(),
+                    false => matches(line, &says),
+                });
             if code != expected.code || !says_it {
                 faults.push(format!("{document}:{line}: `{command}` ended with {code} and said:\n{said}"));
             }

@@ -32,6 +32,7 @@ mod reference;
 mod renegotiation;
 mod resumption;
 mod server_status;
+mod several_nodes;
 mod smoke;
 mod sources;
 mod trailers;

@@ -5,7 +5,7 @@ mod end_to_end;
 mod hang;
 mod keys;
 mod redis;
-mod stores;
+pub mod stores;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
