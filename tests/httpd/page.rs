@@ -1,6 +1,9 @@
 //! The page of the test server (docker/page): is what it says right, and is what others say in it harmless?
 
+use std::sync::LazyLock;
+
 use openssl::hash::{MessageDigest, hash};
+use openssl::pkey::{PKey, Private};
 use tokbind::tls::{Blocking, Identity, Offer, TlsConnection};
 
 use crate::common::bound::thumbprint;
@@ -13,6 +16,8 @@ const CONFIGURATION: &str = include_str!("../../docker/page/page.conf");
 const BACKEND: &str = include_str!("../../docker/page/backend");
 const HOSTILE: &str = "<script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;";
 
+static AS_KEY: LazyLock<PKey<Private>> = LazyLock::new(|| PKey::generate_ed25519().expect("a new key"));
+
 /// The test server, before a backend that listens at `backend`.
 fn before(backend: &str) -> Builder {
     Httpd::builder()
@@ -21,11 +26,19 @@ fn before(backend: &str) -> Builder {
         .file("page/htdocs/index.shtml", PAGE)
         .file("page/application", include_str!("../../docker/page/application"))
         .file("page/replay", include_str!("../../docker/page/replay"))
+        .file("page/token", include_str!("../../docker/page/token"))
+        .file("as.key", &String::from_utf8(AS_KEY.private_key_to_pem_pkcs8().expect("PEM")).expect("text"))
+        .file("as.pem", &String::from_utf8(AS_KEY.public_key_to_pem().expect("PEM")).expect("text"))
+        .load(&["authz_user"])
         .value("backend", backend)
         .tls_config(
             "SSLVerifyClient optional_no_ca\nProxyPass /backend {backend}\n\
              Define PAGE {docroot}/page\nDefine URL https://localhost:{port:tls}\nDefine CONNECT 127.0.0.1:{port:tls}\n\
              Define CA {pki}/ca.pem\nDefine TOKBIND {docroot}/tokbind\nSetEnv CERTIFICATE \"<client.p12>\"\n\
+             Define AS_KEY {docroot}/as.key\nScriptAlias /api {docroot}/page/application\n\
+             <Location /api>\nAuthType oauth2\nAuthName api\n\
+             OAuth2TokenVerify pubkey {docroot}/as.pem type=mtls&iss=https://as.example.org&aud=https://localhost:{port:tls}\n\
+             Require oauth2_claim scope:read\n</Location>\n\
              Include {docroot}/page/page.conf",
         )
 }
@@ -94,7 +107,7 @@ fn a_certificate_alone_counts_and_its_names_are_text() {
     let page = said(&answer);
     expect(
         page,
-        &["This connection is bound to your certificate<", "not verified: whoever has the key made it"],
+        &["This connection is bound to your certificate<", "not verified: anybody could have made it"],
     );
     let escaped = "&lt;img src=x onerror=";
     assert_eq!(page.matches(escaped).count(), 3, "subject, issuer and User-Agent: {page}");
@@ -127,10 +140,7 @@ fn the_backend_is_told_and_what_it_answers_is_text() {
 #[test]
 fn a_replay_is_really_tried() {
     let server = page();
-    // httpd's user may not be allowed to look into target/.
-    let tokbind = std::env::current_exe().expect("a test binary has a path").with_file_name("../tokbind");
-    std::fs::copy(&tokbind, server.document_root().join("tokbind"))
-        .unwrap_or_else(|error| panic!("{}: {error} (cargo build -p tokbind)", tokbind.display()));
+    add_tokbind(&server);
     let mark = server.log_mark();
     let own = open(&server, None).get("/replay", &[]).body;
     assert!(own.starts_with("# Your message was good on your connection."), "{own}");
@@ -146,6 +156,39 @@ fn a_replay_is_really_tried() {
     let claimed = get_tls(server.tls(), "localhost", "/replay", &["Sec-Token-Binding: --help"]).body;
     assert!(claimed.starts_with("# This request came without a message."), "{claimed}");
     assert!(!claimed.contains("--help"), "{claimed}");
+}
+
+#[test]
+fn a_stolen_token_is_really_tried() {
+    let server = page();
+    add_tokbind(&server);
+    let mut victim = open(&server, Some(identity(&pki().client_a)));
+    let token = victim.get("/token", &[]).body.trim().to_owned();
+    server.forbid_in_log(&token);
+    let bearer = format!("Authorization: Bearer {token}");
+    let own = victim.get("/api", &[&bearer]);
+    assert_eq!((own.status, own.variable("REMOTE_USER")), (200, Some("alice")), "{own:?}");
+    // What a browser would post, and what somebody else might.
+    for (body, verdict) in [
+        (token.clone(), "Missing / invalid client X.509 certificate for x5t#S256 bound access token"),
+        (format!("--help; touch x $(id) {HOSTILE}"), "401 Unauthorized"),
+    ] {
+        let length = body.len();
+        let message = victim.message();
+        let request = format!(
+            "POST /replay HTTP/1.1\r\nHost: localhost\r\nSec-Token-Binding: {message}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let answer = victim.exchange(&request).expect("an answer").body;
+        assert!(answer.contains("tokbind: the server refused: 401 Unauthorized"), "{answer}");
+        assert!(answer.contains(verdict), "{answer}");
+        assert!(!answer.contains(['<', '&']), "{answer}");
+    }
+    let mut thief = open(&server, Some(identity(&pki().client_b)));
+    assert_eq!(thief.get("/api", &[&bearer]).status, 401);
+    // Who shows no certificate gets a token that is bound to nothing, which nobody accepts.
+    let unbound = get_tls(server.tls(), "localhost", "/token", &[]).body;
+    assert_eq!(victim.get("/api", &[&format!("Authorization: Bearer {}", unbound.trim())]).status, 401);
 }
 
 #[test]
@@ -172,4 +215,11 @@ fn nothing_but_its_own_style_and_script_is_let_in() {
     for path in ["/page.conf", "/page/page.conf", "/htdocs/"] {
         assert_ne!(get_tls(server.tls(), "localhost", path, &[]).status, 200, "{path}");
     }
+}
+
+/// Where the page's programs find it: httpd's user may not be allowed to look into target/.
+fn add_tokbind(server: &Httpd) {
+    let tokbind = std::env::current_exe().expect("a test binary has a path").with_file_name("../tokbind");
+    std::fs::copy(&tokbind, server.document_root().join("tokbind"))
+        .unwrap_or_else(|error| panic!("{}: {error} (cargo build -p tokbind)", tokbind.display()));
 }
