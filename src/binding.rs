@@ -9,6 +9,7 @@ use openssl::x509::X509;
 use sender_constraint::thumbprint::Thumbprint;
 use token_binding::{ClientOffer, Ekm, Negotiated, TokenBindingHash};
 
+use crate::counters::Lane;
 use crate::tls::Held;
 
 /// State of a TLS connection, from before its handshake to its end.
@@ -73,6 +74,8 @@ pub(crate) struct TokenBinding {
     /// The value of `Token-Binding-Context`. It holds the EKM.
     pub(crate) context: CString,
     pub(crate) messages: Messages,
+    /// Where its requests are counted.
+    pub(crate) lane: Lane,
 }
 
 /// The client's certificate and its `x5t#S256`.

@@ -13,7 +13,7 @@ use sender_constraint::verifier::Verifier;
 use sender_constraint::verifier_config::CacheName;
 use zeroize::Zeroizing;
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Lane};
 use crate::ffi;
 use crate::pool::Pool;
 use crate::shared_cache::SharedCache;
@@ -193,6 +193,11 @@ impl Common {
     /// Where things are counted, if they are.
     pub(crate) fn counters(&self) -> Option<&'static Counters> {
         self.counters.get().copied()
+    }
+
+    /// Where this one of several threads counts, such as the one that serves the connection of this number.
+    pub(crate) fn lane(&self, number: usize) -> Lane {
+        self.counters().map_or_else(Lane::default, |counters| counters.lane(number))
     }
 
     /// This process's own part. Called in child processes only.

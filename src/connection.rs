@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::binding::TlsConnection;
-use crate::common::Common;
 use crate::config::ServerConfig;
-use crate::counters::Count;
+use crate::counters::Lane;
 use crate::pool::Pool;
 use crate::{ffi, slot};
 
@@ -44,17 +43,15 @@ impl<'c> Connection<'c> {
         !self.fields().master.is_null()
     }
 
-    /// Counts, for mod_status.
-    pub(crate) fn count(&self, count: Count<'_>) {
+    /// Where its thread counts.
+    pub(crate) fn lane(&self) -> Lane {
         // SAFETY: a connection always has a server.
         let server = unsafe { &*self.fields().base_server };
-        if let Some(counters) = ServerConfig::of(server).common().and_then(Common::counters) {
-            counters.add(self.lane(), count);
-        }
+        ServerConfig::of(server).common().map_or_else(Lane::default, |common| common.lane(self.number()))
     }
 
     /// A number that differs between connections that are served at the same time.
-    pub(crate) fn lane(&self) -> usize {
+    pub(crate) fn number(&self) -> usize {
         usize::try_from(self.fields().id.unsigned_abs()).unwrap_or(0)
     }
 

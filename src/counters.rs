@@ -86,6 +86,7 @@ impl Table {
     }
 
     /// The place of a refusal; None for a label that is none of this table's.
+    #[inline(never)]
     fn place_of_label(&self, column: usize, label: &str) -> Option<usize> {
         let row = self.refused.iter().position(|own| *own == label)?;
         Some(self.place(column, self.rows.len() + row))
@@ -146,7 +147,7 @@ pub(crate) enum Count<'c> {
 }
 
 impl Count<'_> {
-    #[inline]
+    #[inline(always)]
     fn place(self) -> Option<usize> {
         Some(match self {
             Self::Connection { tls13, agreed } => {
@@ -193,16 +194,26 @@ unsafe impl Shared for Counters {
     };
 }
 
-impl Counters {
-    /// Counts. `lane` is any number that differs between threads, such as the connection's.
-    #[inline]
-    pub(crate) fn add(&self, lane: usize, count: Count<'_>) {
-        let lane = self.lanes.get(lane % LANES);
-        if let (Some(lane), Some(place)) = (lane, count.place())
+/// Where one thread counts, or nowhere.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lane(Option<&'static [AtomicU64; PLACES]>);
+
+impl Lane {
+    /// Counts. Always inlined: where it is known what is counted, a few instructions are left.
+    #[inline(always)]
+    pub(crate) fn add(self, count: Count<'_>) {
+        if let (Self(Some(lane)), Some(place)) = (self, count.place())
             && let Some(counter) = lane.get(place)
         {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Counters {
+    /// The lane of this number, which is any that differs between threads, such as the connection's.
+    pub(crate) fn lane(&'static self, number: usize) -> Lane {
+        Lane(self.lanes.get(number % LANES))
     }
 
     /// How often what is counted at this place happened, in all processes.

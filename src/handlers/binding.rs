@@ -75,7 +75,7 @@ fn rebind<'c>(
     };
     if tls.binding().is_none() {
         let agreed = binding.token_binding.as_ref().map(|bound| bound.negotiated.key_parameters);
-        connection.count(Count::Connection { tls13: tls.ssl.is_tls13(), agreed });
+        connection.lane().add(Count::Connection { tls13: tls.ssl.is_tls13(), agreed });
     }
     tls.bind(connection.pool().place(binding));
     tls.binding()
@@ -131,7 +131,7 @@ fn token_binding(
         negotiated.key_parameters
     );
     let context = c_string(TokenBindingContext::encode(&negotiated, &ekm));
-    Some(TokenBinding { negotiated, ekm, context, messages: Messages::default() })
+    Some(TokenBinding { negotiated, ekm, context, messages: Messages::default(), lane: connection.lane() })
 }
 
 /// RFC 8705 §3.1: SHA-256 over the DER certificate.

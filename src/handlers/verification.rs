@@ -57,12 +57,12 @@ fn judge<'r>(
         }
         (Step::Unbound(status), ..) => {
             if status == Status::Missing {
-                request.connection().count(Count::MissingAllowed);
+                request.connection().lane().add(Count::MissingAllowed);
             }
             (RequestState::unbound(status), HttpStatus::Declined)
         }
         (Step::Refuse(status), ..) => {
-            request.connection().count(Count::MissingRefused);
+            request.connection().lane().add(Count::MissingRefused);
             log::request!(
                 request,
                 Info,
@@ -86,7 +86,7 @@ fn verified<'r>(
             (RequestState { verified, ..RequestState::unbound(Status::Verified) }, HttpStatus::Declined)
         }
         Err(rejection) => {
-            request.connection().count(Count::Rejected(&rejection));
+            token_binding.lane.add(Count::Rejected(&rejection));
             log::request!(request, Info, "request refused: Sec-Token-Binding: {rejection}");
             // RFC 8473 §2: 400 to a request with an invalid binding.
             (RequestState::unbound(Status::Invalid), HttpStatus::BAD_REQUEST)
@@ -105,11 +105,11 @@ fn message<'r>(
         return Err(Rejection::DuplicateField);
     }
     if let Some(known) = token_binding.messages.find(field) {
-        request.connection().count(Count::Remembered);
+        token_binding.lane.add(Count::Remembered);
         return Ok(known);
     }
     let verified = verify(field.to_bytes(), &token_binding.negotiated, &token_binding.ekm)?;
-    request.connection().count(Count::Verified);
+    token_binding.lane.add(Count::Verified);
     let tbh = verified.provided.hash();
     let message = VerifiedMessage {
         field: field.to_owned(),

@@ -14,6 +14,7 @@ use token_binding::EXTENSION_TYPE;
 use crate::common::bound::{Exporter, thumbprint};
 use crate::common::certificates::Identity;
 use crate::common::{Bound, Builder, Httpd, id, keys, pki};
+use crate::server_status::{moved, watch};
 
 const FINGERPRINT: &str = "TB_SSL_CLIENT_CERT_FINGERPRINT";
 const STATUS: &str = "Token_Binding_Status";
@@ -211,4 +212,18 @@ fn a_fingerprint_in_a_request_is_not_believed() {
         assert!(!answer.body.contains("HTTP_TB") && !answer.body.contains("HTTP_CLIENT_CERT"), "{answer:?}");
     }
     assert_eq!(certified.variable(FINGERPRINT), Some(thumbprint(&server.pki("client_a.pem")).as_str()));
+}
+
+#[test]
+fn a_connection_is_counted_once_however_often_it_shakes_hands() {
+    let server = watch(asks_below_cgi()).start();
+    for (version, column) in [(SslVersion::TLS1_2, "TLS12"), (SslVersion::TLS1_3, "TLS13")] {
+        let change = moved(&server, || {
+            let mut client = client(&server, version, usize::MAX, &pki().client_a);
+            for path in ["/hello.txt", "/cgi/env.cgi", "/cgi/env.cgi"] {
+                assert_eq!(client.get(path, &[]).status, 200, "{version:?} {path}");
+            }
+        });
+        assert!(change.starts_with(&format!("TokenBindingConnections{column}Ecdsap256 1, ")), "{change}");
+    }
 }

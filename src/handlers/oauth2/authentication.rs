@@ -55,12 +55,19 @@ pub(crate) fn check(request: Request<'_>) -> Status {
         target: config.target().unwrap_or(&DEFAULT_TARGET),
     };
     let surroundings = Surroundings::of_request(request, common);
+    let lane = common.lane(request.connection().number());
     match authenticate(&policy, &View::of(request), &proofs(request), &surroundings) {
-        Ok(authenticated) => accept(request, authenticated, policy.target),
+        Ok(authenticated) => {
+            lane.add(Count::Accepted(authenticated.accepted.kind, authenticated.origin));
+            accept(request, authenticated, policy.target)
+        }
         Err(refused) if presence == Presence::Optional && refused.refusal == Refusal::NoToken => {
             Status::Declined
         }
-        Err(refused) => refuse(request, &refused, policy.sources),
+        Err(refused) => {
+            lane.add(Count::Refused(refused.kind, &refused.refusal));
+            refuse(request, &refused, policy.sources)
+        }
     }
 }
 
@@ -77,7 +84,6 @@ fn proofs<'r>(request: Request<'r>) -> Proofs<'r> {
 fn accept<'r>(request: Request<'r>, authenticated: Authenticated, target: &TargetSettings) -> Status {
     // The token may be forgotten while the request goes on: what refers to it keeps it.
     let authenticated: &'r Authenticated = request.pool().place(authenticated);
-    request.connection().count(Count::Accepted(authenticated.accepted.kind, authenticated.origin));
     request.set_user(&authenticated.accepted.passed.user, AUTH_TYPE);
     if let Some(strip) = &authenticated.strip {
         strip::apply(request, strip);
@@ -143,7 +149,6 @@ pub(crate) fn fixups(request: Request<'_>) {
 
 fn refuse(request: Request<'_>, refused: &Refused, sources: &TokenSources) -> Status {
     let refusal = &refused.refusal;
-    request.connection().count(Count::Refused(refused.kind, refusal));
     let location = request.path().to_string_lossy();
     if refusal.is_our_fault() {
         log::request!(request, Error, "request to {location} cannot be judged: {refused}");

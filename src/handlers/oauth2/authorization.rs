@@ -77,7 +77,7 @@ pub(crate) fn check(request: Request<'_>) -> Status {
     let scope = state::of(request).and_then(|state| state.wanted_scope.get());
     let scope = scope.map(|scope| scope.to_string_lossy().into_owned());
     let refusal = Refusal::InsufficientScope { scope };
-    request.connection().count(Count::Refused(None, &refusal));
+    request.connection().lane().add(Count::Refused(None, &refusal));
     if let Some(value) = challenge::add(request, &refusal, Scheme::Bearer) {
         request.variables().set(SCOPE_ERROR, value);
     }

@@ -74,9 +74,8 @@ impl<'r> Surroundings<'r> {
     }
 
     fn count(&self, count: Count<'_>) {
-        if let Some(counters) = self.common.counters() {
-            counters.add(self.request.map_or(0, |request| request.connection().lane()), count);
-        }
+        let number = self.request.map_or(0, |request| request.connection().number());
+        self.common.lane(number).add(count);
     }
 
     /// The administrator's business.

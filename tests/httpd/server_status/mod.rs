@@ -14,7 +14,7 @@ fn watched() -> Builder {
     watch(Httpd::builder())
 }
 
-fn watch(builder: Builder) -> Builder {
+pub fn watch(builder: Builder) -> Builder {
     builder.load(&["status"]).config("<Location /server-status>\nSetHandler server-status\n</Location>")
 }
 
@@ -38,7 +38,7 @@ fn counters(server: &Httpd) -> BTreeMap<String, u64> {
 }
 
 /// What `act` adds to the counters: `Name 1, Other 2`.
-fn moved(server: &Httpd, act: impl FnOnce()) -> String {
+pub fn moved(server: &Httpd, act: impl FnOnce()) -> String {
     let before = counters(server);
     act();
     let after = counters(server);
