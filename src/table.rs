@@ -1,6 +1,6 @@
 //! APR's tables: header fields and variables.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -49,6 +49,20 @@ impl<'p> Table<'p> {
     pub(crate) fn add(self, key: &'p CStr, value: &'p CStr) {
         // SAFETY: as above.
         unsafe { ffi::apr_table_addn(self.raw.as_ptr(), key.as_ptr(), value.as_ptr()) };
+    }
+
+    /// As [`set`](Self::set), for different names that begin alike. A table compares a name with all that share its first four
+    /// letters, as these do: where none of them is there yet, they are only added.
+    pub(crate) fn set_alike(self, pairs: &'p [(CString, CString)]) {
+        let initial = pairs.first().and_then(|(name, _)| name.to_bytes().first());
+        // SAFETY: keys are C strings, at least of a NUL.
+        let begins = |entry: &ffi::apr_table_entry_t| unsafe { *entry.key }.cast_unsigned();
+        let may_be_there = self
+            .entries()
+            .iter()
+            .any(|entry| initial.is_some_and(|initial| initial.eq_ignore_ascii_case(&begins(entry))));
+        let put = if may_be_there { Self::set } else { Self::add };
+        pairs.iter().for_each(|(name, value)| put(self, name, value));
     }
 
     /// Removes all values of that name.

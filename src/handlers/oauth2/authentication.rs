@@ -103,12 +103,11 @@ fn accept<'r>(request: Request<'r>, authenticated: Authenticated, target: &Targe
 fn pass<'r>(request: Request<'r>, authenticated: &'r Authenticated, target: &TargetSettings) {
     let passed = &authenticated.accepted.passed;
     if target.variables() {
-        let variables = request.variables();
-        passed.pairs.iter().for_each(|(name, value)| variables.set(name, value));
+        request.variables().set_alike(&passed.pairs);
     }
     let headers = request.headers_in();
     if target.headers() {
-        passed.pairs.iter().for_each(|(name, value)| headers.set(name, value));
+        headers.set_alike(&passed.pairs);
     }
     if let Some(name) = target.user_header() {
         headers.set(request.pool().octets(name.to_bytes()), &passed.user_header);
