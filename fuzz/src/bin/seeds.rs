@@ -16,7 +16,7 @@ fn main() -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let all: [(&str, Seeds); 14] = [
         ("message", message()),
-        ("verify", choices(&[&[0], &[2, 0, 0, 0, 2, 0, 0, 0, 0, 2, 1, 1, 0, 0]], 48)),
+        ("verify", verify()),
         ("negotiation", negotiation()),
         ("encodings", encodings()),
         ("options", options()),
@@ -28,7 +28,7 @@ fn main() -> std::io::Result<()> {
         ("challenge", challenges()),
         ("shared_cache", entries()),
         ("extraction", requests()),
-        ("request", choices(&[&[0]], 96)),
+        ("request", series()),
     ];
     for (target, seeds) in all {
         let directory = root.join(target);
@@ -73,10 +73,72 @@ fn message() -> Seeds {
             seeds.push(builder.to_field_value().expect("fits").into_bytes());
         }
     }
-    let mut unknown = MessageBuilder::new();
-    unknown.push(0, &[99, 0, 3, 1, 2, 3], &[9; 130], &[]).expect("fits");
-    seeds.push(unknown.to_bytes().expect("fits"));
+    let mut edge = |id: &[u8], signature: usize, extensions: &[u8]| {
+        let mut builder = MessageBuilder::new();
+        builder.push(0, id, &vec![9; signature], extensions).expect("fits");
+        seeds.push(builder.to_bytes().expect("fits"));
+    };
+    // just below and at the bounds of RFC 8471 §3: of a signature, of the whole list
+    for signature in [63, 64] {
+        edge(&keys::pair(2, 0).id(), signature, &[5, 0, 1, 1]);
+    }
+    for key in [58, 59] {
+        edge(&[&[99, 0, key], &vec![1; usize::from(key)][..]].concat(), 64, &[]);
+    }
+    // of the parts of a key: empty, one octet, one too many
+    for key in [&[0, 0, 1, 3][..], &[0, 1, 7, 0], &[0, 1, 7, 1, 3], &[0, 1, 7, 1, 3, 0]] {
+        edge(&[&[0, 0, key.len() as u8], key].concat(), 256, &[]);
+    }
+    for key in [&[0][..], &[1, 4], &[1, 4, 4]] {
+        edge(&[&[2, 0, key.len() as u8], key].concat(), 128, &[]);
+    }
+    // of extensions: cut off in the type, the length, the data
+    for extensions in [&[7][..], &[7, 0], &[7, 0, 1], &[7, 0, 0, 7]] {
+        edge(&keys::pair(2, 0).id(), 64, extensions);
+    }
     seeds
+}
+
+/// Bindings as `verify::run` chooses them: scheme, key, type, connection, nothing wrong, no extensions.
+fn verify() -> Seeds {
+    let (provided, referred, other) = ([2, 0, 0, 0, 0, 0], [2, 1, 1, 0, 0, 0], [0, 1, 3, 0, 0, 0]);
+    let numbers: [&[[u8; 6]]; 9] = [
+        &[provided],
+        &[provided, referred],
+        &[provided, referred, referred],
+        &[provided, provided],
+        &[referred],
+        &[provided, other, other],
+        &[provided, other, other, other, other, other, other, other],
+        &[provided, other, other, other, other, other, other, other, other],
+        &[[1, 0, 0, 0, 0, 0], referred],
+    ];
+    let message = |start: [u8; 3], bindings: &[[u8; 6]]| {
+        [&start[..], &[bindings.len() as u8 - 1], &bindings.concat(), &[0, 0]].concat()
+    };
+    let mut seeds: Seeds = numbers.iter().map(|bindings| message([2, 0, 0], bindings)).collect();
+    seeds.push(message([1, 0, 0], numbers[8]));
+    seeds.push(message([2, 1, 0], numbers[0]));
+    // each part made for something else, then each kind of change
+    seeds.extend((10..15).map(|wrong| message([2, 0, 0], &[[2, 0, 0, 0, wrong, 1]])));
+    seeds.extend((5..8).map(|extensions| message([2, 0, 0], &[[2, 0, 0, 0, 0, extensions]])));
+    seeds.into_iter().chain(choices(&[], 48)).collect()
+}
+
+/// One token and three requests, as `request::run` chooses them.
+fn series() -> Seeds {
+    let mut seeds = Vec::new();
+    for (maker, exp) in [(0, 2), (1, 2), (2, 2), (3, 3), (0, 4), (1, 5), (2, 0)] {
+        for (certificate, key) in [(0, 0), (1, 0), (0, 1), (1, 1), (3, 0), (0, 3)] {
+            let token = [0, maker, exp, certificate, key, 0, 0];
+            // with its proofs, without, and when it is over
+            let step = |pass, certificate, bound| [pass, 0, 0, 0, 0, certificate, bound, 0, 0, 0, 0];
+            // a request without a message makes no choices about one
+            let steps = [step(0, 1, 1).to_vec(), step(0, 0, 0)[..7].to_vec(), step(6, 1, 1).to_vec()];
+            seeds.push([&token[..], &[2], &steps.concat()].concat());
+        }
+    }
+    seeds.into_iter().chain(choices(&[], 96)).collect()
 }
 
 fn negotiation() -> Seeds {
