@@ -17,6 +17,7 @@ mod documentation;
 mod documented_commands;
 mod http2;
 mod include_referred;
+mod installing;
 mod lifecycle;
 mod migration;
 mod negotiation;
