@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check docker-check page-check install clean
+.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check docker-check page-check bench-check bench-baseline install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -23,7 +23,7 @@ $(DENY) $(CARGO_DEB) $(CYCLONEDX):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --debug --locked --root $(TARGET)/tools $(@F)@$(VERSION)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that are missing
 	@scripts/setup
@@ -113,6 +113,17 @@ docker-check: ## build the Docker image and try its services, without Docker (ta
 page-check: ## look at the test server's page with Chromium (takes root)
 	@scripts/setup page
 	@scripts/page-check
+
+# The module is measured as it is installed. A client that is built without optimisation counts as well as any other.
+BENCH = MOD_TOKEN_BINDING_SO=$(abspath $(TARGET))/release/mod_token_binding.so $(CARGO) bench --quiet --profile dev --bench performance --
+
+bench-check: release ## no more instructions per request than benches/baseline.tsv records
+	@scripts/setup bench
+	$(BENCH) check
+
+bench-baseline: release ## count them anew and record them
+	@scripts/setup bench
+	$(BENCH) baseline
 
 # The module goes where apxs says. What else there is goes under PREFIX.
 PREFIX ?= /usr/local

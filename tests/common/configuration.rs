@@ -114,6 +114,8 @@ pub struct Builder {
     values: BTreeMap<String, String>,
     log_level: Option<String>,
     entries: Vec<Entry>,
+    access_log: bool,
+    pub(super) runner: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) expectations: Expectations,
 }
@@ -133,6 +135,8 @@ impl Builder {
             values: BTreeMap::new(),
             log_level: None,
             entries: site::default_entries(),
+            access_log: true,
+            runner: Vec::new(),
             environment: Vec::new(),
             expectations: Expectations::default(),
         }
@@ -210,6 +214,18 @@ impl Builder {
     /// Replaces `info token_binding:trace4`.
     pub fn log_level(mut self, level: &str) -> Self {
         self.log_level = Some(level.to_owned());
+        self
+    }
+
+    /// No access log, where its cost would be measured along.
+    pub fn without_access_log(mut self) -> Self {
+        self.access_log = false;
+        self
+    }
+
+    /// httpd runs under another program, such as valgrind with its options.
+    pub fn under(mut self, runner: &[&str]) -> Self {
+        self.runner = runner.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -314,6 +330,9 @@ impl Builder {
         }
         let _ = writeln!(text, "LogLevel {}", self.effective_log_level());
         text.push_str(PREAMBLE);
+        if self.access_log {
+            text.push_str(ACCESS_LOG);
+        }
         text
     }
 
@@ -355,8 +374,6 @@ KeepAliveTimeout 15
 GracefulShutdownTimeout 2
 EnableSendfile Off
 ErrorLog {root}/error.log
-LogFormat "%v %p %H %>s %{Token-Binding-Status}e \"%r\"" status
-CustomLog {root}/access.log status
 TypesConfig {root}/mime.types
 SSLSessionCache shmcb:{run}/ssl_scache(512000)
 SSLProtocol -all +TLSv1.2 +TLSv1.3
@@ -375,6 +392,10 @@ AddHandler cgi-script .cgi
   Options FollowSymLinks ExecCGI Includes
   Require all granted
 </Directory>
+"#;
+
+const ACCESS_LOG: &str = r#"LogFormat "%v %p %H %>s %{Token-Binding-Status}e \"%r\"" status
+CustomLog {root}/access.log status
 "#;
 
 /// What `apache2 -t`, or a start that failed, came to.

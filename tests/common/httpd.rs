@@ -49,8 +49,9 @@ impl Httpd {
 
     pub(super) fn start(builder: Builder) -> Result<Self, Verdict> {
         let files = Files::write(&builder);
-        let mut daemon = Daemon::spawn(APACHE2, |command| {
-            command.args(["-D", "FOREGROUND"]);
+        let mut program = builder.runner.iter().map(String::as_str).chain([APACHE2]);
+        let mut daemon = Daemon::spawn(program.next().unwrap_or(APACHE2), |command| {
+            command.args(program).args(["-D", "FOREGROUND"]);
             files.prepare(command, &builder.environment);
         })
         .unwrap_or_else(|error| {

@@ -1,0 +1,85 @@
+//! What is measured, and how much it may cost.
+
+use crate::client::Manner;
+
+pub struct Case {
+    pub name: &'static str,
+    pub manner: Manner,
+    pub work: Work,
+    /// Of the instructions that the module adds.
+    pub limit: Limit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// The same request again and again, on one connection.
+    Requests(Place),
+    /// A connection and one request on it.
+    ConnectionsWithRequest,
+    /// A connection that ends after its handshake.
+    Connections,
+    /// As [`Work::Requests`], with another token each time: what a memory that is too small for its tokens comes to.
+    NewTokens,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Everybody,
+    Bearer,
+    Bound,
+}
+
+#[derive(Clone, Copy)]
+pub enum Limit {
+    Instructions(f64),
+    /// So many times a P-256 verification and an exporter call.
+    TokenBinding(f64),
+    /// So many times an RS256 verification.
+    Rs256(f64),
+    /// This part of what it costs without the module.
+    Share(f64),
+}
+
+impl Work {
+    pub fn place(self) -> Place {
+        match self {
+            Self::Requests(place) => place,
+            Self::NewTokens => Place::Bearer,
+            Self::Connections | Self::ConnectionsWithRequest => Place::Everybody,
+        }
+    }
+}
+
+const PLAIN: Manner = Manner { http2: false, token_binding: false, certificate: false };
+const BOUND: Manner = Manner { token_binding: true, ..PLAIN };
+const CERTIFICATE: Manner = Manner { certificate: true, ..PLAIN };
+
+const fn http2(manner: Manner) -> Manner {
+    Manner { http2: true, ..manner }
+}
+
+const fn case(name: &'static str, manner: Manner, work: Work, limit: Limit) -> Case {
+    Case { name, manner, work, limit }
+}
+
+/// The limits are those of the project's goals. HTTP/2 may cost a fifth more than HTTP/1.1.
+pub const CASES: [Case; 13] = {
+    use Limit::{Instructions, Rs256, Share, TokenBinding};
+    use Place::{Bearer, Bound, Everybody};
+    use Work::{Connections, ConnectionsWithRequest, NewTokens, Requests};
+    [
+        case("token-binding", BOUND, Requests(Everybody), Instructions(3_000.0)),
+        case("not-negotiated", PLAIN, Requests(Everybody), Instructions(700.0)),
+        case("certificate", CERTIFICATE, Requests(Everybody), Instructions(1_500.0)),
+        case("bearer", PLAIN, Requests(Bearer), Instructions(12_000.0)),
+        case("bound-token", CERTIFICATE, Requests(Bound), Instructions(13_500.0)),
+        case("connection-token-binding", BOUND, ConnectionsWithRequest, TokenBinding(1.15)),
+        case("connection", PLAIN, Connections, Share(0.002)),
+        case("new-token", PLAIN, NewTokens, Rs256(1.3)),
+        case("h2-token-binding", http2(BOUND), Requests(Everybody), Instructions(3_600.0)),
+        case("h2-not-negotiated", http2(PLAIN), Requests(Everybody), Instructions(840.0)),
+        case("h2-certificate", http2(CERTIFICATE), Requests(Everybody), Instructions(1_800.0)),
+        case("h2-bearer", http2(PLAIN), Requests(Bearer), Instructions(14_400.0)),
+        case("h2-bound-token", http2(CERTIFICATE), Requests(Bound), Instructions(16_200.0)),
+    ]
+};

@@ -1,0 +1,116 @@
+//! The servers that are compared: the same site without the module, with it, with another.
+
+use std::path::PathBuf;
+
+use crate::common::{Builder, Httpd, Mpm, Vhost, pki};
+use crate::tokens;
+
+/// What is loaded besides httpd's own modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    Nothing,
+    Ours,
+}
+
+impl Module {
+    /// The name of its profiles.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "without",
+            Self::Ours => "with",
+        }
+    }
+}
+
+/// What `proof.txt` says in its field X-Witness, besides what every other file does too.
+const BINDING_WITNESS: &str =
+    "%{Token-Binding-Status}e %{Sec-Provided-Token-Binding-ID}e %{TB_SSL_CLIENT_CERT_FINGERPRINT}e";
+
+/// Host `localhost` on the ports `tls` and `certificates`; the latter asks for a client certificate. `/hello.txt` is for
+/// everybody, `/bearer/hello.txt` wants an access token, `/bound/hello.txt` a certificate-bound one.
+pub fn server(module: Module, http2: bool) -> Builder {
+    let certificates = Vhost::tls("localhost").on("certificates").config("SSLVerifyClient optional_no_ca");
+    let mut builder = Httpd::builder()
+        .mpm(if http2 { Mpm::Event } else { Mpm::Prefork })
+        .without_access_log()
+        .load(&["authz_user", "headers"])
+        .value("one", tokens::keys().one.quoted())
+        .vhost(certificates)
+        .config("MaxKeepAliveRequests 0")
+        .config(&place("/bearer", module, ""))
+        .config(&place("/bound", module, " type=mtls"))
+        .config(&witness("/proof.txt", BINDING_WITNESS))
+        .config(&witness("/bearer/proof.txt", CLAIMS_WITNESS))
+        .config(&witness("/bound/proof.txt", CLAIMS_WITNESS));
+    for file in ["proof.txt", "bearer/hello.txt", "bearer/proof.txt", "bound/hello.txt", "bound/proof.txt"] {
+        builder = builder.file(file, "hello\n");
+    }
+    builder = if http2 {
+        // One child, and no thread that comes or goes.
+        builder.load(&["http2"]).allow_log("within MinSpareThreads of MaxRequestWorkers").config(
+            "Protocols h2 http/1.1\nH2MinWorkers 1\nH2MaxWorkers 1\nServerLimit 1\nThreadsPerChild 8\n\
+             MaxRequestWorkers 8\nMinSpareThreads 8",
+        )
+    } else {
+        builder.allow_log("server reached MaxRequestWorkers").config("ServerLimit 1\nMaxRequestWorkers 1")
+    };
+    // The harness waits for a line of the MPM.
+    let mpm = if http2 { "mpm_event" } else { "mpm_prefork" };
+    builder = builder.log_level(&format!("warn {mpm}:notice"));
+    match module {
+        Module::Nothing => builder.without_module(),
+        Module::Ours => builder.module(&release()),
+    }
+}
+
+/// The access token's claims as variables, and as fields for a backend.
+const CLAIMS_WITNESS: &str =
+    "expr=%{reqenv:OAUTH2_CLAIM_sub} %{reqenv:OAUTH2_CLAIM_jti} %{req:OAUTH2_CLAIM_scope}";
+
+fn place(path: &str, module: Module, options: &str) -> String {
+    let lines = match module {
+        Module::Nothing => String::new(),
+        Module::Ours => format!(
+            "AuthType oauth2\nAuthName api\nRequire valid-user\nOAuth2TokenVerify jwk {{one}}{options}\n"
+        ),
+    };
+    format!("<Location {path}>\n{lines}</Location>\n")
+}
+
+fn witness(path: &str, value: &str) -> String {
+    format!("<Location {path}>\nHeader always set X-Witness \"{value}\"\n</Location>\n")
+}
+
+/// What `make release` built: the module is measured as it is installed.
+fn release() -> PathBuf {
+    std::env::var_os("MOD_TOKEN_BINDING_SO")
+        .map(PathBuf::from)
+        .expect("MOD_TOKEN_BINDING_SO names the release build")
+}
+
+/// An access token of about 600 octets with eight claims, for an hour.
+pub fn token(number: usize) -> String {
+    tokens::keys().one.token(&claims(number))
+}
+
+/// The like, bound to client A's certificate.
+pub fn bound_token() -> String {
+    let mut claims = claims(0);
+    claims["cnf"] = tokens::bound_to(&pki().client_a)["cnf"].clone();
+    tokens::keys().one.token(&claims)
+}
+
+/// The subject, ID and scope of the token with this number, as the witness says them.
+pub fn claims_witness(number: usize) -> String {
+    let claims = claims(number);
+    let text = |name: &str| claims[name].as_str().expect("text").to_owned();
+    format!("{} {} {}", text("sub"), text("jti"), text("scope"))
+}
+
+fn claims(number: usize) -> serde_json::Value {
+    let now = tokens::now();
+    serde_json::json!({
+        "iss": tokens::ISSUER, "sub": "joe@example.org", "aud": "https://api.test", "client_id": "s6BhdRkqt3",
+        "iat": now, "exp": now + 3600, "jti": format!("f81d4fae-7dec-{number:08}"), "scope": "read write",
+    })
+}
