@@ -128,7 +128,7 @@ const PROGRAMS: [&str; 17] = [
 ];
 
 /// Files of markdown in a folder and those below.
-fn documents() -> Vec<String> {
+pub fn documents() -> Vec<String> {
     let mut documents = vec!["README.md".to_owned()];
     let mut folders = vec!["docs".to_owned()];
     while let Some(folder) = folders.pop() {

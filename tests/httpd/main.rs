@@ -19,6 +19,7 @@ mod http2;
 mod include_referred;
 mod installing;
 mod lifecycle;
+mod links;
 mod migration;
 mod negotiation;
 mod oauth2;
