@@ -62,10 +62,10 @@ async function form(request) {
   let length = 0;
   for await (const chunk of request) {
     length += chunk.length;
-    // The rest is read all the same, so that the connection can go on.
+    // All of it is read, so that the connection can go on.
     if (length <= 1000) chunks.push(chunk);
   }
-  return new URLSearchParams(Buffer.concat(chunks).toString());
+  return new URLSearchParams(length <= 1000 ? Buffer.concat(chunks).toString() : "");
 }
 
 async function serve(request, response) {

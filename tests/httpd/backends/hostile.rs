@@ -135,7 +135,8 @@ fn lengths_that_lie_harm_nobody_else() {
         }
         let large = format!("user={}", "a".repeat(100_000));
         let answer = post_plain(*address, "localhost", "/login", &[], &large);
-        assert!([200, 400].contains(&answer.status), "{name}: {answer:?}");
+        // Nobody is logged in as a part of a name. PHP has a limit of its own, 8 MB.
+        assert_eq!(answer.status, if *name == "PHP" { 200 } else { 400 }, "{name}: {answer:?}");
         assert_serves(name, *address);
     }
 }
