@@ -1,6 +1,6 @@
 //! The requests of one connection of `tokbind get`, by hyper.
 
-use super::get::Keys;
+use super::request::Keys;
 use super::session::{Session, Target};
 use super::{Failure, key::id_members, output};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
@@ -171,7 +171,7 @@ pub(super) struct Answer {
     provided: Option<Vec<u8>>,
     referred: Option<Vec<u8>>,
     version: Version,
-    status: StatusCode,
+    pub(super) status: StatusCode,
     fields: HeaderMap,
     pub(super) body: Bytes,
 }

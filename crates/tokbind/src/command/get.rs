@@ -1,16 +1,12 @@
-//! `tokbind get`: what can be asked for, and the order in which it is done.
+//! `tokbind get`: the order in which things are done.
 
 use super::exchange::{Answer, Plan};
+use super::request::{Keys, Request, connector, plan};
 use super::session::{Session, Target};
-use super::{Failure, exchange, key, output, read_file};
-use clap::{ArgGroup, Args};
-use http::{HeaderName, HeaderValue, Method};
-use openssl::ssl::SslVersion;
+use super::{Failure, exchange, output};
+use clap::Args;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokbind::tls::{Connector, HTTP_1_1, HTTP_2, Identity, Offer};
-use token_binding::{KeyPair, KeyParameters, Negotiated, Preference};
+use tokbind::tls::Connector;
 
 const HELP: &str = "\
 Examples:
@@ -24,84 +20,21 @@ Examples:
 Two kinds of private keys: --key is the Token Binding key, --cert-key belongs to the certificate of --cert.";
 
 #[derive(Args)]
-#[command(after_help = HELP, group(ArgGroup::new("tls").args(["tls12", "tls13"])))]
-#[command(group(ArgGroup::new("http").args(["http2", "http11"])))]
+#[command(after_help = HELP)]
 pub(super) struct Options {
-    /// What to request; https only, since Token Binding exists within TLS only
-    url: String,
+    #[command(flatten)]
+    request: Request,
 
-    /// The Token Binding key, PEM. Default: a new one, forgotten afterwards
-    #[arg(long, alias = "token-binding-key", value_name = "FILE", help_heading = "Token Binding")]
-    key: Option<PathBuf>,
-    /// What to offer, best first. Default: all that --key is good for
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Token Binding")]
-    key_parameters: Vec<KeyParameters>,
-    /// Add a referred binding: for this key, or for a new one. The file has to follow a "="
-    #[arg(long, value_name = "KEYFILE", num_args = 0..=1, require_equals = true, help_heading = "Token Binding")]
-    referred: Option<Option<PathBuf>>,
-    /// Do not offer Token Binding
-    #[arg(long, conflicts_with_all = ["key", "key_parameters", "referred"], help_heading = "Token Binding")]
-    no_token_binding: bool,
-    /// Send this Sec-Token-Binding value, whatever it is, instead of a fresh one
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, conflicts_with = "referred")]
-    #[arg(help_heading = "Token Binding")]
-    replay: Option<String>,
     /// Print the Sec-Token-Binding value on stderr
     #[arg(long, help_heading = "Token Binding")]
     print_message: bool,
-
-    /// The client certificate, PEM; its chain may follow, and its key unless --cert-key names it
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    cert: Option<PathBuf>,
-    /// The private key of --cert, PEM
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "TLS")]
-    cert_key: Option<PathBuf>,
-    /// Believe the certification authorities in this file, and no others
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure", help_heading = "TLS")]
-    cacert: Option<PathBuf>,
-    /// Believe any server
-    #[arg(long, short = 'k', help_heading = "TLS")]
-    insecure: bool,
-    /// TLS 1.2 and no other version
-    #[arg(long = "tls1.2", help_heading = "TLS")]
-    tls12: bool,
-    /// TLS 1.3 and no other version
-    #[arg(long = "tls1.3", help_heading = "TLS")]
-    tls13: bool,
     /// Connect a second time, resuming the session of the first, and request again
     #[arg(long, help_heading = "TLS")]
     resume: bool,
-    /// Connect there, but still speak to the host of the URL
-    #[arg(long, value_name = "HOST:PORT", help_heading = "TLS")]
-    connect: Option<String>,
-
-    /// HTTP/2 and no other version
-    #[arg(long, help_heading = "HTTP")]
-    http2: bool,
-    /// HTTP/1.1 and no other version
-    #[arg(long = "http1.1", help_heading = "HTTP")]
-    http11: bool,
-    /// The method. Default: GET, with --data POST
-    #[arg(long, short = 'X', value_name = "METHOD", help_heading = "HTTP")]
-    request: Option<Method>,
-    /// Add a header field; as often as wanted
-    #[arg(long, short = 'H', value_name = "NAME: VALUE", value_parser = parse_field, help_heading = "HTTP")]
-    header: Vec<(HeaderName, HeaderValue)>,
-    /// Add "Authorization: Bearer TOKEN"
-    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true, help_heading = "HTTP")]
-    bearer: Option<String>,
-    /// Send this as the body, or what is in a file: @FILE
-    #[arg(long, short = 'd', value_name = "DATA", allow_hyphen_values = true, help_heading = "HTTP")]
-    data: Option<String>,
     /// Request so many times on one connection
     #[arg(long, value_name = "N", default_value = "1", help_heading = "HTTP")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Give up when the server is silent for so long
-    #[arg(long, value_name = "SECONDS", default_value = "30", help_heading = "HTTP")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    timeout: u32,
-
     /// Print status and header fields before the body
     #[arg(long, short = 'i', help_heading = "Output")]
     include: bool,
@@ -113,19 +46,11 @@ pub(super) struct Options {
     json: bool,
 }
 
-fn parse_field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("a header field is written \"Name: value\"")?;
-    let name = name.trim().parse().map_err(|_| format!("\"{name}\" is not the name of a header field"))?;
-    let value = HeaderValue::from_bytes(value.trim().as_bytes())
-        .map_err(|_| "the value of a header field has no control characters")?;
-    Ok((name, value))
-}
-
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let target = Target::new(&options.url, options.connect.as_deref())?;
-    let keys = Keys::new(options)?;
-    let connector = connector(options, keys.preference)?;
-    let plan = plan(options, keys)?;
+    let target = Target::new(&options.request.url, options.request.connect.as_deref())?;
+    let keys = Keys::new(&options.request)?;
+    let connector = connector(&options.request, keys.preference, options.resume)?;
+    let plan = plan(&options.request, keys)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -145,14 +70,14 @@ async fn perform(
     let rounds = if options.resume { 2 } else { 1 };
     for round in 0..rounds {
         let session = Session::open(connector, target, plan.timeout).await?;
-        if options.http2 && !session.speaks_http2() {
+        if options.request.http2 && !session.speaks_http2() {
             return Err(Failure::Refused("the server does not speak HTTP/2".into()));
         }
         if round > 0 && !session.resumed() {
             output::warning("the server did not resume the session");
         }
         if options.verbose {
-            session.describe(options.cert.is_some());
+            session.describe(options.request.cert.is_some());
         }
         let mut responses = Vec::new();
         let mut requests = exchange::Requests::start(session.clone(), target).await?;
@@ -188,132 +113,4 @@ fn print(options: &Options, answer: &Answer) -> Result<(), Failure> {
         output::write(&answer.head())?;
     }
     output::write(&answer.body)
-}
-
-fn connector(options: &Options, preference: Preference) -> Result<Connector, Failure> {
-    let offer = if options.no_token_binding { Offer::None } else { Offer::Preference(preference) };
-    let mut builder = Connector::builder().offer(offer).resumption(options.resume);
-    if options.tls12 {
-        builder = builder.tls_version(SslVersion::TLS1_2);
-    }
-    if options.tls13 {
-        builder = builder.tls_version(SslVersion::TLS1_3);
-    }
-    if let Some(file) = &options.cacert {
-        // OpenSSL's own words for a missing file are about BIO routines.
-        read_file(file)?;
-        builder = builder.ca_file(file);
-    }
-    if options.insecure {
-        builder = builder.insecure();
-    }
-    if let Some(file) = &options.cert {
-        builder = builder.identity(identity(file, options.cert_key.as_deref().unwrap_or(file))?);
-    }
-    builder = builder.alpn(match (options.http2, options.http11) {
-        (true, _) => &[HTTP_2],
-        (_, true) => &[HTTP_1_1],
-        _ => &[HTTP_2, HTTP_1_1],
-    });
-    builder.build().map_err(|error| Failure::Usage(error.to_string()))
-}
-
-fn identity(certificate: &Path, key: &Path) -> Result<Identity, Failure> {
-    Identity::from_pem(&read_file(certificate)?, &read_file(key)?).map_err(|_| {
-        Failure::Usage(format!(
-            "no client certificate: {} has to hold a certificate and {} its unencrypted private key, both PEM \
-             (--cert, --cert-key)",
-            certificate.display(),
-            key.display()
-        ))
-    })
-}
-
-fn plan(options: &Options, keys: Keys) -> Result<Plan, Failure> {
-    let mut fields = options.header.clone();
-    if let Some(token) = &options.bearer {
-        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| Failure::Usage("--bearer: a token has no control characters".into()))?;
-        value.set_sensitive(true); // HTTP/2 then never compresses it (RFC 7541 §7.1.3)
-        fields.push((http::header::AUTHORIZATION, value));
-    }
-    let body = match options.data.as_deref() {
-        None => None,
-        Some(data) => Some(match data.strip_prefix('@') {
-            Some(file) => read_file(Path::new(file))?,
-            None => data.as_bytes().to_vec(),
-        }),
-    };
-    let default_method = if body.is_some() { Method::POST } else { Method::GET };
-    let replay = options
-        .replay
-        .as_deref()
-        .map(|value| {
-            HeaderValue::try_from(value).map_err(|_| "--replay: a header value has no control characters")
-        })
-        .transpose()
-        .map_err(|reason| Failure::Usage(reason.into()))?;
-    Ok(Plan {
-        method: options.request.clone().unwrap_or(default_method),
-        fields,
-        body: body.unwrap_or_default(),
-        replay,
-        keys,
-        timeout: Duration::from_secs(options.timeout.into()),
-    })
-}
-
-/// The keys that bindings are made with.
-pub(super) struct Keys {
-    file: Option<PathBuf>,
-    preference: Preference,
-    referred: Option<KeyPair>,
-    /// The key for the key parameters that were negotiated last.
-    provided: Option<KeyPair>,
-}
-
-impl Keys {
-    fn new(options: &Options) -> Result<Self, Failure> {
-        let preference = match (&options.key, options.key_parameters.as_slice()) {
-            (None, []) => Preference::default(),
-            (Some(file), []) => fitting(file)?,
-            (file, list) => {
-                // Each has to fit the key, or the server could choose what cannot be signed.
-                for &key_parameters in file.iter().flat_map(|_| list) {
-                    key::load(file.as_deref().unwrap_or(Path::new("")), Some(key_parameters))?;
-                }
-                Preference::new(list).map_err(|error| Failure::Usage(format!("--key-parameters: {error}")))?
-            }
-        };
-        let referred = match &options.referred {
-            None => None,
-            Some(None) => Some(key::generate(KeyParameters::EcdsaP256)?),
-            Some(Some(file)) => Some(key::load(file, None)?),
-        };
-        Ok(Self { file: options.key.clone(), preference, referred, provided: None })
-    }
-
-    /// The provided key for what was negotiated, and the referred one. The same is given every time.
-    pub(super) fn for_connection(
-        &mut self,
-        negotiated: Negotiated,
-    ) -> Result<(&KeyPair, Option<&KeyPair>), Failure> {
-        let key_parameters = negotiated.key_parameters;
-        let kept = self.provided.take().filter(|key| key.key_parameters() == key_parameters);
-        let provided = match (kept, &self.file) {
-            (Some(key), _) => key,
-            (None, Some(file)) => key::load(file, Some(key_parameters))?,
-            (None, None) => key::generate(key_parameters)?,
-        };
-        Ok((self.provided.insert(provided), self.referred.as_ref()))
-    }
-}
-
-/// The key parameters that a private key is good for: an RSA key for two.
-fn fitting(file: &Path) -> Result<Preference, Failure> {
-    // Whatever else is wrong with the file is said here.
-    key::load(file, None)?;
-    let fitting =
-        Preference::default().iter().filter(|&each| key::load(file, Some(each)).is_ok()).collect::<Vec<_>>();
-    Preference::new(&fitting).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
 }

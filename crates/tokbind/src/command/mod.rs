@@ -1,10 +1,13 @@
 //! The subcommands and what they have in common.
 
+mod bench;
 mod exchange;
 mod get;
+mod histogram;
 mod key;
 mod message;
 pub(crate) mod output;
+mod request;
 mod session;
 mod thumbprint;
 
@@ -37,6 +40,8 @@ pub(crate) struct Arguments {
 enum Subcommands {
     /// Request a URL with Token Binding and print the response.
     Get(Box<get::Options>),
+    /// Request a URL over and over, and say how fast it answers.
+    Bench(Box<bench::Options>),
     /// Make a private key for Token Binding.
     Keygen(key::KeygenOptions),
     /// Print the Token Binding ID of a private key and its hash, `tbh`.
@@ -72,6 +77,7 @@ impl Failure {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.subcommand {
         Subcommands::Get(options) => get::run(options),
+        Subcommands::Bench(options) => bench::run(options),
         Subcommands::Keygen(options) => key::keygen(options),
         Subcommands::Id(options) => key::id(options),
         Subcommands::Decode(options) => message::decode(options),

@@ -73,7 +73,9 @@ fn wrong_usage_is_2_and_says_what_is_right() {
     let header = text(&sample, "sec_token_binding");
     let ekm = text(&sample, "ekm_b64u");
     fails(2, "Usage: tokbind", &[]);
-    fails(2, "bench", &["bench", "https://localhost/"]);
+    fails(2, "--duration", &["bench", "--requests", "1", "--duration", "1", "https://localhost/"]);
+    fails(2, "--connections", &["bench", "--connections", "0", "https://localhost/"]);
+    fails(2, "--expect", &["bench", "--expect", "99", "https://localhost/"]);
     fails(2, "--ekm", &["verify", "--key-parameters", "ecdsap256", header]);
     fails(2, "43 characters", &["verify", "--ekm", "AAAA", "--key-parameters", "ecdsap256", header]);
     fails(2, "not base64url", &["verify", "--ekm", "A+AA", "--key-parameters", "ecdsap256", header]);
@@ -100,9 +102,13 @@ fn wrong_usage_is_2_and_says_what_is_right() {
 
 #[test]
 fn help_is_0_and_has_examples() {
-    for arguments in
-        [vec!["--help"], vec!["get", "--help"], vec!["verify", "--help"], vec!["keygen", "--help"]]
-    {
+    for arguments in [
+        vec!["--help"],
+        vec!["get", "--help"],
+        vec!["bench", "--help"],
+        vec!["verify", "--help"],
+        vec!["keygen", "--help"],
+    ] {
         let run = tokbind(&arguments);
         assert_eq!(run.code, 0);
         assert!(run.stdout.contains("Example"), "{run:?}");

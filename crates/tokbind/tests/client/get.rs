@@ -9,13 +9,13 @@ use token_binding::KeyParameters::{EcdsaP256, Rsa2048Pkcs1_5, Rsa2048Pss};
 use token_binding::{KeyPair, Preference, Rejection};
 
 /// A server and a folder with the files that the command is given.
-struct Site {
-    server: Server,
+pub struct Site {
+    pub server: Server,
     folder: tempfile::TempDir,
 }
 
 impl Site {
-    fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let server = Server::start(settings);
         let folder = tempfile::tempdir().unwrap();
         let site = Self { server, folder };
@@ -33,7 +33,12 @@ impl Site {
 
     /// `tokbind get` with these arguments. `@name` is a file of the site.
     fn get(&self, arguments: &[&str]) -> Run {
-        let mut all = vec!["get".to_owned(), "--cacert".into(), self.path("ca.pem")];
+        self.run("get", arguments)
+    }
+
+    /// Another command that requests.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> Run {
+        let mut all = vec![command.to_owned(), "--cacert".into(), self.path("ca.pem")];
         all.extend(["--connect".into(), self.server.address.to_string()]);
         all.extend(arguments.iter().map(|argument| match argument.split_once("{") {
             Some((before, name)) => format!("{before}{}", self.path(name.trim_end_matches('}'))),
@@ -49,7 +54,7 @@ impl Site {
     }
 }
 
-fn refusing(status: &str) -> Settings {
+pub fn refusing(status: &str) -> Settings {
     Settings {
         response: format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nno\n").into_bytes(),
         ..Settings::default()
