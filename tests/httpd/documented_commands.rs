@@ -323,13 +323,13 @@ fn elsewhere(command: &str) -> Option<()> {
             };
             exists(!targets.is_empty() && targets.iter().all(is_target))
         }
-        ["cargo", "build" | "test", rest @ ..] => {
+        ["cargo", "build" | "test" | "bench", rest @ ..] => {
             let named = |option: &str, folder: &str| {
                 rest.windows(2).filter(|pair| pair[0] == option).all(|pair| {
                     ["crate", "NAME"].contains(&pair[1]) || project(folder).join(pair[1]).exists()
                 })
             };
-            exists(named("-p", "crates") && named("--test", "tests"))
+            exists(named("-p", "crates") && named("--test", "tests") && named("--bench", "benches"))
         }
         [script, ..] if script.starts_with("scripts/") => exists(project(script).is_file()),
         _ => {
