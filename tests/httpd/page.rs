@@ -170,7 +170,7 @@ fn a_stolen_token_is_really_tried() {
     assert_eq!((own.status, own.variable("REMOTE_USER")), (200, Some("alice")), "{own:?}");
     // What a browser would post, and what somebody else might.
     for (body, verdict) in [
-        (token.clone(), "Missing / invalid client X.509 certificate for x5t#S256 bound access token"),
+        (token, "Missing / invalid client X.509 certificate for x5t#S256 bound access token"),
         (format!("--help; touch x $(id) {HOSTILE}"), "401 Unauthorized"),
     ] {
         let length = body.len();
