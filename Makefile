@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check docker-check page-check bench-check bench-baseline install clean
+.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri docker-check page-check bench-check bench-baseline install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -128,6 +128,9 @@ bench-baseline: release ## count them anew and record them
 # The module goes where apxs says. What else there is goes under PREFIX.
 PREFIX ?= /usr/local
 INSTALL := install -v -D -m 644
+
+miri: setup ## the crates' own code under Miri, which sees undefined behaviour and data races
+	@scripts/miri
 
 install: ## put what `make release` and `make manual` made where this machine's httpd and shells look for it
 	@test -f $(TARGET)/release/mod_token_binding.so && test -f $(TARGET)/release/tokbind || { echo "run make release first" >&2; exit 1; }
