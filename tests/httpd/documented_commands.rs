@@ -62,6 +62,8 @@ const OUTCOMES: &[Outcome] = &[
     outcome("tokbind get --replay MESSAGE URL", 1, "tokbind: the server refused: 400 Bad Request"),
     outcome("tokbind get URL", 0, "<h1>it serves</h1>"),
     outcome("tokbind get --key client.pem --bearer \"$TOKEN\" URL", 0, "<h1>it serves</h1>"),
+    outcome("tokbind bench URL", 0, "*requests*"),
+    outcome("tokbind bench --cacert ca.pem -c 20 --duration 30 https://localhost:4433/", 0, "*requests*"),
     outcome("tokbind COMMAND --help", 0, "Usage: tokbind get *"),
     outcome("tokbind keygen", 0, "-----BEGIN PRIVATE KEY-----"),
     outcome("tokbind keygen --out key.pem", 0, "*AgBBQ*"),
@@ -188,6 +190,9 @@ fn filled_in(command: &str, server: &Httpd) -> String {
         .replace("https://app.example.org/", &format!("https://localhost:{}/", port("tls")))
         .replace("https://localhost:4433/", &format!("https://localhost:{}/", port("tls")))
         .replace("https://api.example.org/", &format!("https://localhost:{}/", port("api")));
+    // For a moment instead of half a minute.
+    let command =
+        command.replace("--duration 30", "").replace("tokbind bench ", "tokbind bench --requests 20 ");
     let word = |word: &str| match word {
         "URL" => format!("https://localhost:{}/", port("tls")),
         "HEADER" | "MESSAGE" => "\"$SEC_TOKEN_BINDING\"".to_owned(),
