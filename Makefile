@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri docker-check page-check bench-check bench-baseline install clean
+.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri docker-check page-check bench bench-check bench-baseline install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -116,6 +116,10 @@ page-check: ## look at the test server's page with Chromium (takes root)
 
 # The module is measured as it is installed. A client that is built without optimisation counts as well as any other.
 BENCH = MOD_TOKEN_BINDING_SO=$(abspath $(TARGET))/release/mod_token_binding.so $(CARGO) bench --quiet --profile dev --bench performance --
+
+bench: release ## instructions per request without the module, with it, and with mod_oauth2
+	@scripts/setup bench
+	$(BENCH) compare
 
 bench-check: release ## no more instructions per request than benches/baseline.tsv records
 	@scripts/setup bench

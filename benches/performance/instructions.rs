@@ -83,7 +83,21 @@ pub fn print(figures: &[Figure]) {
     }
 }
 
-/// One of the two servers.
+/// All cases, and what mod_oauth2 adds in those where it does the same work.
+pub fn compare() {
+    let figures = count(&[], None);
+    let same_work = |figure: &&Figure| ["bearer", "new-token"].contains(&figure.case.name);
+    let shared: Vec<&Figure> = figures.iter().filter(same_work).collect();
+    let cases: Vec<&Case> = shared.iter().map(|figure| figure.case).collect();
+    let theirs = Side { module: Module::Oauth2, profiles: None }.count(&cases, false);
+    print(&figures);
+    println!("\n{:<26}{:>12}{:>12}", "added by", "this module", "mod_oauth2");
+    for (figure, theirs) in shared.into_iter().zip(theirs) {
+        println!("{:<26}{:>12.0}{:>12.0}", figure.case.name, figure.added(), theirs - figure.without);
+    }
+}
+
+/// One of the servers.
 struct Side<'a> {
     module: Module,
     profiles: Option<&'a Path>,

@@ -24,9 +24,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: performance check | baseline | instructions [--profiles FOLDER] [CASE...]
+usage: performance check | baseline | compare | instructions [--profiles FOLDER] [CASE...]
   check         count instructions; fail where one is more than 10 % above benches/baseline.tsv
   baseline      count instructions and write them to benches/baseline.tsv
+  compare       count instructions beside those of Debian's mod_oauth2
   instructions  count instructions, of these cases only where some are named; keep callgrind's profiles in FOLDER";
 
 fn main() -> ExitCode {
@@ -36,6 +37,10 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["check"] => baseline::check(&instructions::count(&[], None)),
         ["baseline"] => baseline::write(&instructions::count(&[], None)),
+        ["compare"] => {
+            instructions::compare();
+            ExitCode::SUCCESS
+        }
         ["instructions", "--profiles", folder, names @ ..] => {
             instructions::print(&instructions::count(names, Some(Path::new(folder))));
             ExitCode::SUCCESS

@@ -10,6 +10,8 @@ use crate::tokens;
 pub enum Module {
     Nothing,
     Ours,
+    /// Debian's mod_oauth2, which reads the same directives.
+    Oauth2,
 }
 
 impl Module {
@@ -18,6 +20,7 @@ impl Module {
         match self {
             Self::Nothing => "without",
             Self::Ours => "with",
+            Self::Oauth2 => "mod_oauth2",
         }
     }
 }
@@ -60,6 +63,7 @@ pub fn server(module: Module, http2: bool) -> Builder {
     match module {
         Module::Nothing => builder.without_module(),
         Module::Ours => builder.module(&release()),
+        Module::Oauth2 => builder.without_module().load(&["oauth2"]),
     }
 }
 
@@ -70,7 +74,7 @@ const CLAIMS_WITNESS: &str =
 fn place(path: &str, module: Module, options: &str) -> String {
     let lines = match module {
         Module::Nothing => String::new(),
-        Module::Ours => format!(
+        Module::Ours | Module::Oauth2 => format!(
             "AuthType oauth2\nAuthName api\nRequire valid-user\nOAuth2TokenVerify jwk {{one}}{options}\n"
         ),
     };
