@@ -57,7 +57,9 @@ impl Httpd {
         .unwrap_or_else(|error| {
             panic!("cannot start {APACHE2} through setpriv: {error} (packages apache2, util-linux)")
         });
-        let ready = poll(PATIENCE, || match daemon.try_wait() {
+        // Under valgrind everything takes fifty times as long.
+        let patience = if builder.runner.is_empty() { PATIENCE } else { PATIENCE * 6 };
+        let ready = poll(patience, || match daemon.try_wait() {
             Some(status) => Some(Err(status.code())),
             None => files.ready(daemon.pid(), 0, None).then_some(Ok(())),
         });
@@ -66,7 +68,7 @@ impl Httpd {
             Some(Err(code)) => Err(Verdict { code, output: files.everything_said() }),
             None => {
                 daemon.kill_group();
-                panic!("httpd is not ready after {PATIENCE:?}\n{}", files.everything_said());
+                panic!("httpd is not ready after {patience:?}\n{}", files.everything_said());
             }
         }
     }
