@@ -37,6 +37,8 @@ struct Entry<V> {
     hash: u64,
     scope: VerifierId,
     token: Zeroizing<Vec<u8>>,
+    /// When it was put there. What comes from the future is from before the clock was set back, and would live too long.
+    since: i64,
     until: i64,
     used: u64,
     value: Arc<V>,
@@ -66,7 +68,7 @@ impl<V> Cache<V> {
         let entry = set
             .entries
             .iter_mut()
-            .find(|entry| entry.is(hash, scope, token) && now < entry.until && fits(&entry.value))?;
+            .find(|entry| entry.is(hash, scope, token) && entry.is_current(now) && fits(&entry.value))?;
         entry.used = clock;
         Some(Arc::clone(&entry.value))
     }
@@ -80,13 +82,13 @@ impl<V> Cache<V> {
         let token = Zeroizing::new(token.to_vec());
         let Some(mut set) = self.lock(hash) else { return };
         set.clock += 1;
-        let entry = Entry { hash, scope: *scope, token, until, used: set.clock, value };
+        let entry = Entry { hash, scope: *scope, token, since: now, until, used: set.clock, value };
         if set.entries.len() < WAYS {
             set.entries.push(entry);
             return;
         }
         let oldest =
-            set.entries.iter_mut().min_by_key(|entry| if now < entry.until { entry.used } else { 0 });
+            set.entries.iter_mut().min_by_key(|entry| if entry.is_current(now) { entry.used } else { 0 });
         let evicted = oldest.map(|place| std::mem::replace(place, entry));
         drop(set);
         // taking claims apart needs no lock
@@ -124,6 +126,10 @@ impl<V> Entry<V> {
     fn is(&self, hash: u64, scope: &VerifierId, token: &[u8]) -> bool {
         self.hash == hash && self.scope == *scope && self.token.as_slice() == token
     }
+
+    fn is_current(&self, now: i64) -> bool {
+        (self.since..self.until).contains(&now)
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +162,14 @@ mod tests {
         put(&cache, &two, "token", 100, 2);
         assert_eq!((get(&cache, &one, "token", 0), get(&cache, &two, "token", 0)), (Some(1), Some(2)));
         assert!(cache.get(&one, b"token", 0, |value| *value == 9).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_lengthens_nothing() {
+        let (cache, x) = (Cache::new(100), scope("x"));
+        cache.put(&x, b"token", 1300, 1000, Arc::new(1), 4);
+        assert_eq!(get(&cache, &x, "token", 1000), Some(1));
+        assert_eq!(get(&cache, &x, "token", 999), None);
     }
 
     #[test]

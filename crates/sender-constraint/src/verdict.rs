@@ -102,6 +102,15 @@ const GOOD: u8 = 1;
 const INACTIVE: u8 = 0;
 
 impl Remembered {
+    /// When it is over, in seconds since 1970.
+    #[must_use]
+    pub fn until(&self) -> i64 {
+        match self {
+            Self::Good(verdict) => verdict.good_until,
+            Self::Inactive { until } => *until,
+        }
+    }
+
     /// The octets to keep: version, kind, until when (8), length of the claims (4), claims.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -311,6 +311,11 @@ impl Verifier {
     ) -> Option<Remembered> {
         let octets = services::shared(services, cache, &self.config.id.cache_key(token.as_bytes()))?;
         let remembered = Remembered::decode(&octets, services.now())?;
+        // Nothing is kept for longer: it is from before the clock was set back, and would live too long.
+        let latest = services.now().saturating_add(self.config.expiry.max(INACTIVE_LIFETIME));
+        if remembered.until() > latest {
+            return None;
+        }
         services.observe(&Event::Shared);
         Some(remembered)
     }
