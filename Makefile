@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri docker-check page-check bench bench-check bench-baseline install clean
+.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri faults soak docker-check page-check bench bench-check bench-baseline install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -105,6 +105,14 @@ fuzz-check: ## the same from the committed seeds alone, 20 s for each target
 	@scripts/setup fuzz
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	@scripts/fuzz check
+
+faults: setup ## break everything around the module, at every point of failure
+	FAULTS=all $(CARGO) test --test httpd faults::
+
+# All of it, half for each of event and prefork.
+SOAK_SECONDS ?= 1800
+soak: setup ## full load, right and wrong, over restarts; each answer is checked (SOAK_SECONDS=1800)
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --test soak
 
 docker-check: ## build the Docker image and try its services, without Docker (takes root)
 	@scripts/setup docker

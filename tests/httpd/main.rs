@@ -15,6 +15,7 @@ mod backends;
 mod configuration;
 mod documentation;
 mod documented_commands;
+mod faults;
 mod http2;
 mod include_referred;
 mod installing;

@@ -20,7 +20,7 @@ use crate::common::process::poll;
 use crate::common::{Bound, Builder, Httpd, bound, connector, site};
 
 /// The authorization server, with a CA file that httpd's children may read too.
-fn authorization_server() -> AuthorizationServer {
+pub fn authorization_server() -> AuthorizationServer {
     let server = AuthorizationServer::start();
     let folder = server.ca_file().parent().and_then(|pki| Some(pki.parent()?.to_owned())).expect("a folder");
     site::set_mode(&folder, 0o755);
@@ -30,7 +30,7 @@ fn authorization_server() -> AuthorizationServer {
 /// A resource server of this authorization server, with a location for each name and its directives. At `/NAME/env` an
 /// application prints its environment; `/hello.txt` is for everybody. In directives, `{jwks}`, `{metadata}` and
 /// `{introspect}` stand for `OAuth2TokenVerify` with what it needs; options may follow after `&`.
-fn resource_server(authorization_server: &AuthorizationServer, places: &[(&str, &str)]) -> Builder {
+pub fn resource_server(authorization_server: &AuthorizationServer, places: &[(&str, &str)]) -> Builder {
     let ca = authorization_server.ca_file().display().to_string();
     let credentials = format!(
         "introspect.ca_file={ca}&introspect.auth=client_secret_basic&client_id=resource-server&client_secret={SECRET}"
@@ -63,7 +63,7 @@ fn resource_server(authorization_server: &AuthorizationServer, places: &[(&str, 
 
 /// Waits until the authorization server has been asked for keys so many times: a server is ready before its first child has
 /// asked.
-fn keys_were_fetched(issuer: &AuthorizationServer, times: u64) {
+pub fn keys_were_fetched(issuer: &AuthorizationServer, times: u64) {
     let fetched = || (issuer.counts().jwks >= times).then_some(());
     poll(Duration::from_secs(10), fetched).expect("keys are fetched before the first request");
     // And until the answer has come.
@@ -71,12 +71,12 @@ fn keys_were_fetched(issuer: &AuthorizationServer, times: u64) {
 }
 
 /// A grant of tokens that are not bound.
-fn bearer() -> Grant<'static> {
+pub fn bearer() -> Grant<'static> {
     Grant { client: "bearer", ..Grant::default() }
 }
 
 /// A grant of opaque tokens that are not bound.
-fn opaque() -> Grant<'static> {
+pub fn opaque() -> Grant<'static> {
     Grant { format: Format::Opaque, ..bearer() }
 }
 
@@ -101,12 +101,12 @@ fn present(server: &Httpd, identity: Option<&Identity>, path: &str, token: &str)
 }
 
 /// The same without TLS, which costs less and changes nothing for tokens that are not bound.
-fn present_plainly(server: &Httpd, path: &str, token: &str) -> Answer {
+pub fn present_plainly(server: &Httpd, path: &str, token: &str) -> Answer {
     get_plain(server.plain(), "localhost", path, &[&authorization(token)])
 }
 
 /// The status alone.
-fn status(server: &Httpd, path: &str, token: &str) -> u16 {
+pub fn status(server: &Httpd, path: &str, token: &str) -> u16 {
     present_plainly(server, path, token).status
 }
 
@@ -116,7 +116,7 @@ fn invalid_token(description: &str) -> String {
 }
 
 /// A JWT that names a key nobody has.
-fn unknown_key(number: usize) -> String {
+pub fn unknown_key(number: usize) -> String {
     let encode = |text: String| token_binding::base64url::encode(text.as_bytes());
     let header = encode(format!("{{\"alg\":\"ES256\",\"kid\":\"unknown-{number}\"}}"));
     let claims = encode("{\"sub\":\"mallory\",\"exp\":4000000000}".to_owned());

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use crate::common::process::{Daemon, poll};
 
 /// A store that servers share. Killed when dropped.
 pub struct Store {
+    program: &'static str,
+    arguments: Vec<String>,
     port: Port,
     daemon: Daemon,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Store {
@@ -39,24 +42,30 @@ impl Store {
         })
     }
 
-    fn start(program: &str, arguments: impl Fn(String) -> Vec<String>) -> Self {
+    fn start(program: &'static str, arguments: impl Fn(String) -> Vec<String>) -> Self {
         let (port, folder) = (Port::reserve(), tempfile::tempdir().expect("a folder"));
-        let daemon = Daemon::spawn(program, |command| {
-            command
-                .args(arguments(port.number().to_string()))
-                .current_dir(folder.path())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-        });
-        let mut store = Self { port, daemon: daemon.expect("setpriv runs"), _folder: folder };
+        let arguments = arguments(port.number().to_string());
+        let daemon = spawn(program, &arguments, folder.path());
+        let mut store = Self { program, arguments, port, daemon, folder };
+        store.wait();
+        store
+    }
+
+    /// Starts it after [`kill`](Self::kill), on the same port and empty.
+    pub fn start_again(&mut self) {
+        self.daemon = spawn(self.program, &self.arguments, self.folder.path());
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let (program, port) = (self.program, self.port.number());
         let listens = || {
-            if let Some(status) = store.daemon.try_wait() {
+            if let Some(status) = self.daemon.try_wait() {
                 panic!("{program} ended: {status} (apt-get install redis-server memcached)");
             }
-            TcpStream::connect((Ipv4Addr::LOCALHOST, store.port.number())).ok()
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
         };
         poll(Duration::from_secs(20), listens).expect("it listens");
-        store
     }
 
     pub fn port(&self) -> u16 {
@@ -106,6 +115,13 @@ impl Store {
         };
         poll(Duration::from_secs(10), dump).unwrap_or_default()
     }
+}
+
+fn spawn(program: &str, arguments: &[String], folder: &Path) -> Daemon {
+    let daemon = Daemon::spawn(program, |command| {
+        command.args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    });
+    daemon.expect("setpriv runs")
 }
 
 impl Drop for Store {
