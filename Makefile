@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri faults soak docker-check page-check bench bench-check bench-baseline install clean
+.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri asan valgrind leaks leaks-check faults soak docker-check page-check bench bench-check bench-baseline install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -113,6 +113,23 @@ faults: setup ## break everything around the module, at every point of failure
 SOAK_SECONDS ?= 1800
 soak: setup ## full load, right and wrong, over restarts; each answer is checked (SOAK_SECONDS=1800)
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --test soak
+
+asan: ## the tests' main paths with AddressSanitizer and UndefinedBehaviorSanitizer in the module
+	@scripts/setup
+	@scripts/asan
+
+valgrind: release ## the tests' main paths with httpd under valgrind's memcheck
+	@scripts/setup valgrind
+	@scripts/valgrind
+
+leaks: export LEAK_REQUESTS ?= 200000
+leaks: export LEAK_CONNECTIONS ?= 20000
+leaks: export LEAK_RESTARTS ?= 50
+leaks: leaks-check ## memory stays flat: 200,000 requests, 20,000 connections, 50 restarts (LEAK_REQUESTS, LEAK_CONNECTIONS, LEAK_RESTARTS)
+
+leaks-check: ## the same with less of everything, as in make test
+	@scripts/setup
+	$(CARGO) test --test httpd -- memory:: --nocapture --test-threads 1
 
 docker-check: ## build the Docker image and try its services, without Docker (takes root)
 	@scripts/setup docker

@@ -22,7 +22,8 @@ use super::site;
 const APACHE2: &str = "/usr/sbin/apache2";
 /// Every MPM logs this at notice, at the end of a start and of each restart.
 const STARTED: &str = "resuming normal operations";
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Under valgrind on a busy machine, a start takes that long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. Stopped and judged when dropped.
 pub struct Httpd {
@@ -49,9 +50,9 @@ impl Httpd {
 
     pub(super) fn start(builder: Builder) -> Result<Self, Verdict> {
         let files = Files::write(&builder);
-        let mut program = builder.runner.iter().map(String::as_str).chain([APACHE2]);
-        let mut daemon = Daemon::spawn(program.next().unwrap_or(APACHE2), |command| {
-            command.args(program).args(["-D", "FOREGROUND"]);
+        let (program, words) = program(&builder);
+        let mut daemon = Daemon::spawn(program, |command| {
+            command.args(words).args(["-D", "FOREGROUND"]);
             files.prepare(command, &builder.environment);
         })
         .unwrap_or_else(|error| {
@@ -75,9 +76,10 @@ impl Httpd {
 
     pub(super) fn configtest(builder: Builder) -> Verdict {
         let files = Files::write(&builder);
-        let mut command = Command::new(APACHE2);
-        files.prepare(command.arg("-t"), &builder.environment);
-        let status = command.status().unwrap_or_else(|error| panic!("cannot run {APACHE2}: {error}"));
+        let (program, words) = program(&builder);
+        let mut command = Command::new(program);
+        files.prepare(command.args(words).arg("-t"), &builder.environment);
+        let status = command.status().unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
         Verdict { code: status.code(), output: files.everything_said() }
     }
 
@@ -213,6 +215,12 @@ impl Httpd {
     fn expectations(&self) -> MutexGuard<'_, Expectations> {
         self.expectations.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// httpd, or what it runs under, and the words that follow.
+fn program(builder: &Builder) -> (&str, Vec<&str>) {
+    let mut words = builder.runner.iter().map(String::as_str).chain([APACHE2]);
+    (words.next().unwrap_or(APACHE2), words.collect())
 }
 
 impl Drop for Httpd {

@@ -21,6 +21,7 @@ mod include_referred;
 mod installing;
 mod lifecycle;
 mod links;
+mod memory;
 mod migration;
 mod negotiation;
 mod oauth2;

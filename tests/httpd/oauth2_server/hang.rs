@@ -1,10 +1,13 @@
 //! The authorization server accepts and does not answer, and processes die: the server goes on.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tokbind::http1::Client;
 
 use super::{
     authorization, authorization_server, bearer, client, keys_were_fetched, opaque, present_plainly,
@@ -145,6 +148,33 @@ fn a_process_of_prefork_waits_alone() {
     issuer.recover();
     let served = || (status(&server, "/introspect/env", &good) == 200).then_some(());
     poll(Duration::from_secs(40), served).expect("it goes on");
+}
+
+#[test]
+fn a_process_that_starts_waits_two_seconds_for_all_keys_together() {
+    // Connections wait in its queue, and nobody accepts them.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let place = |number: usize| {
+        format!(
+            "<Location /api{number}>\nAuthType oauth2\nAuthName api\nRequire valid-user\n\
+             OAuth2TokenVerify jwks_uri http://127.0.0.1:{port}/{number}\n</Location>\n"
+        )
+    };
+    let start = Instant::now();
+    let server = Httpd::builder()
+        .config(&(0..20).map(place).collect::<String>())
+        .load(&["authz_user"])
+        .allow_log("token_binding:error*authorization server http://127.0.0.1:")
+        .start();
+    // On a connection that is kept: a worker looks after keys once its response has gone out.
+    let mut client = Client::new(TcpStream::connect(server.plain()).expect("the server listens"));
+    assert_eq!(client.get("/hello.txt", "localhost", &[]).expect("a response").status, 200);
+    // Each fetch by itself may take five.
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    server.wait_for_log(0, &format!("authorization server http://127.0.0.1:{port}/0"));
+    // Whoever waits now is told, and the server can stop.
+    drop(silent);
 }
 
 #[test]
