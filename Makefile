@@ -118,7 +118,7 @@ asan: ## the tests' main paths with AddressSanitizer and UndefinedBehaviorSaniti
 	@scripts/setup
 	@scripts/asan
 
-valgrind: release ## the tests' main paths with httpd under valgrind's memcheck
+valgrind: ## the tests' main paths with httpd under valgrind's memcheck
 	@scripts/setup valgrind
 	@scripts/valgrind
 

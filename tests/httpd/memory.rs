@@ -196,9 +196,9 @@ fn requests_and_connections_leave_nothing_behind() {
     let server = one_child().start();
     let (child, load) = (worker(&server), Load::on(&server));
     load.connections(200);
-    let requests = parameter("LEAK_REQUESTS", 20_000);
+    let requests = parameter("LEAK_REQUESTS", 10_000);
     stays_flat((requests, "requests", 4), || resident(child), |count| load.requests(count));
-    let connections = parameter("LEAK_CONNECTIONS", 2_000);
+    let connections = parameter("LEAK_CONNECTIONS", 1_000);
     stays_flat((connections, "connections", 32), || resident(child), |count| load.connections(count));
     assert_eq!(worker(&server), child, "one process served all of that");
 }
