@@ -22,7 +22,7 @@ use super::site;
 const APACHE2: &str = "/usr/sbin/apache2";
 /// Every MPM logs this at notice, at the end of a start and of each restart.
 const STARTED: &str = "resuming normal operations";
-/// Under valgrind on a busy machine, a start takes that long.
+/// Under valgrind on a busy machine, a restart takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. Stopped and judged when dropped.
@@ -59,7 +59,7 @@ impl Httpd {
             panic!("cannot start {APACHE2} through setpriv: {error} (packages apache2, util-linux)")
         });
         // Under valgrind everything takes fifty times as long.
-        let patience = if builder.runner.is_empty() { PATIENCE } else { PATIENCE * 6 };
+        let patience = if builder.runner.is_empty() { PATIENCE } else { PATIENCE * 2 };
         let ready = poll(patience, || match daemon.try_wait() {
             Some(status) => Some(Err(status.code())),
             None => files.ready(daemon.pid(), 0, None).then_some(Ok(())),
