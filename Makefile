@@ -131,6 +131,9 @@ leaks-check: ## the same with less of everything, as in make test
 	@scripts/setup
 	$(CARGO) test --test httpd -- memory:: --nocapture --test-threads 1
 
+miri: setup ## the crates' own code under Miri, which sees undefined behaviour and data races
+	@scripts/miri
+
 docker-check: ## build the Docker image and try its services, without Docker (takes root)
 	@scripts/setup docker
 	@scripts/docker-check
@@ -158,9 +161,6 @@ bench-baseline: release ## count them anew and record them
 PREFIX ?= /usr/local
 INSTALL := install -v -D -m 644
 
-miri: setup ## the crates' own code under Miri, which sees undefined behaviour and data races
-	@scripts/miri
-
 install: ## put what `make release` and `make manual` made where this machine's httpd and shells look for it
 	@test -f $(TARGET)/release/mod_token_binding.so && test -f $(TARGET)/release/tokbind || { echo "run make release first" >&2; exit 1; }
 	$(INSTALL) $(TARGET)/release/mod_token_binding.so "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_token_binding.so"
@@ -178,6 +178,7 @@ install: ## put what `make release` and `make manual` made where this machine's 
 	    $(INSTALL) apache/token_binding.load "$$available/"; \
 	    test -e "$$available/token_binding.conf" || $(INSTALL) apache/token_binding.conf "$$available/"; \
 	    echo "Now: a2enmod token_binding && apachectl configtest && systemctl reload apache2"; \
+	    echo "Over an older version restart apache2: a reload goes on with the module that is loaded"; \
 	else \
 	    echo "Now add to httpd.conf: LoadModule token_binding_module $$($(APXS) -q LIBEXECDIR)/mod_token_binding.so"; \
 	fi
