@@ -11,6 +11,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::backends::application::Application;
 use super::configuration::{project, read};
 use super::oauth2_docs::{SECRET, bound_to, token};
 use crate::common::configuration::module_file;
@@ -41,11 +42,6 @@ const OUTCOMES: &[Outcome] = &[
     outcome("openssl rand -base64 -out oauth2-passphrase 24", 0, ""),
     outcome("tokbind get -v --resume https://app.example.org/", 0, "* Token Binding: version 1.0, ecdsap256"),
     outcome("tokbind get -v", 2, "*Usage: tokbind get*"),
-    outcome(
-        "target/release/tokbind get -v https://app.example.org/",
-        0,
-        "* Token Binding: version 1.0, ecdsap256",
-    ),
     outcome("tokbind get -v https://app.example.org/", 0, "* Token Binding: version 1.0, ecdsap256"),
     outcome(
         "tokbind get -v --cacert ca.pem https://localhost:4433/",
@@ -62,6 +58,27 @@ const OUTCOMES: &[Outcome] = &[
     outcome("tokbind get --replay MESSAGE URL", 1, "tokbind: the server refused: 400 Bad Request"),
     outcome("tokbind get URL", 0, "<h1>it serves</h1>"),
     outcome("tokbind get --key client.pem --bearer \"$TOKEN\" URL", 0, "<h1>it serves</h1>"),
+    outcome("tokbind keygen --out alice.pem", 0, "*AgBBQ*"),
+    outcome(
+        "tokbind get -i --key alice.pem -d user=alice https://shop.example.org/login | grep -o '__Host-session=[^;]*' >cookie",
+        0,
+        "",
+    ),
+    outcome(
+        "tokbind get --key alice.pem -H \"Cookie: $(cat cookie)\" https://shop.example.org/",
+        0,
+        "{\"user\": \"alice\", \"bound_to\": {\"token-binding\": \"AgBBQ*",
+    ),
+    outcome(
+        "tokbind get -H \"Cookie: $(cat cookie)\" https://shop.example.org/",
+        1,
+        "tokbind: the server refused: 401 Unauthorized",
+    ),
+    outcome(
+        "tokbind get --no-token-binding -H \"Cookie: $(cat cookie)\" https://shop.example.org/",
+        1,
+        "tokbind: the server refused: 401 Unauthorized",
+    ),
     outcome("tokbind bench URL", 0, "*requests*"),
     outcome("tokbind bench --cacert ca.pem -c 20 --duration 30 https://localhost:4433/", 0, "*requests*"),
     outcome("tokbind COMMAND --help", 0, "Usage: tokbind get *"),
@@ -95,6 +112,8 @@ const OUTCOMES: &[Outcome] = &[
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     // There is no init here; what a reload does is in lifecycle.rs.
     ("sudo systemctl reload apache2", "tests/httpd/lifecycle.rs", "twenty_graceful_restarts_lose_no_request"),
+    // What it undoes.
+    ("sudo systemctl enable --now apache2", "scripts/setup", "systemctl disable --quiet"),
     // With the ports of the tests.
     ("python3 docs/backends/python/app.py", "tests/httpd/backends/application.rs", "python/app.py"),
     ("node docs/backends/node/app.mjs", "tests/httpd/backends/application.rs", "node/app.mjs"),
@@ -109,10 +128,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 ];
 
 /// Programs that make a command of what stands in backticks, with an argument.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 16] = [
     "sudo",
     "tokbind",
-    "target/release/tokbind",
     "curl",
     "openssl",
     "apachectl",
@@ -189,6 +207,7 @@ fn filled_in(command: &str, server: &Httpd) -> String {
     let command = command
         .replace("https://app.example.org/", &format!("https://localhost:{}/", port("tls")))
         .replace("https://localhost:4433/", &format!("https://localhost:{}/", port("tls")))
+        .replace("https://shop.example.org/", &format!("https://localhost:{}/", port("shop")))
         .replace("https://api.example.org/", &format!("https://localhost:{}/", port("api")));
     // For a moment instead of half a minute.
     let command =
@@ -257,12 +276,9 @@ impl Machine {
     /// Exit code, and all that was said.
     fn run(&self, command: &str) -> (i32, String) {
         let here = self.folder.path();
-        // What is relative to the project, which is not to be changed.
-        let command =
-            command.replace("target/release/", &format!("{}/", here.join("build/release").display()));
         let command = match command.contains("make ") {
             true => format!("cd '{}' && {command}", env!("CARGO_MANIFEST_DIR")),
-            false => command,
+            false => command.to_owned(),
         };
         let output = Command::new("bash")
             .args(["-c", &command])
@@ -307,12 +323,18 @@ fn tokbind() -> std::path::PathBuf {
     file
 }
 
-fn server() -> Httpd {
+/// With the application that the documents put behind it.
+fn server(application: &Application) -> Httpd {
     let api = format!(
         "<Location />\nAuthType oauth2\nOAuth2TokenVerify plain {SECRET} type=mtls&mtls.policy=optional\nRequire valid-user\n</Location>\n\
          SSLVerifyClient optional_no_ca\nTokenBindingMissing Allow"
     );
-    Httpd::builder().load(&["authz_user"]).vhost(Vhost::tls("localhost").on("api").config(&api)).start()
+    let shop = format!("ProxyPass / http://127.0.0.1:{}/ disablereuse=On", application.port());
+    Httpd::builder()
+        .load(&["authz_user", "proxy", "proxy_http"])
+        .vhost(Vhost::tls("localhost").on("api").config(&api))
+        .vhost(Vhost::tls("localhost").on("shop").config(&shop))
+        .start()
 }
 
 /// None where somebody else is to run it, which is then checked.
@@ -346,7 +368,8 @@ fn elsewhere(command: &str) -> Option<()> {
 
 #[test]
 fn every_command_that_the_documents_show_does_what_they_say() {
-    let (server, machine) = (server(), Machine::new());
+    let application = Application::python();
+    let (server, machine) = (server(&application), Machine::new());
     let x5t = bound_to(&pki().client_a)["cnf"]["x5t#S256"].as_str().expect("a text").to_owned();
     let (mut faults, mut run) = (Vec::new(), 0);
     for document in documents() {
