@@ -81,16 +81,6 @@ fn rebind<'c>(
     tls.binding()
 }
 
-/// Whether the client presented another certificate since the request arrived: by renegotiation, or by post-handshake
-/// authentication.
-pub(crate) fn has_other_certificate(connection: Connection<'_>) -> bool {
-    if connection.is_secondary() {
-        return false;
-    }
-    let Some(tls) = connection.tls() else { return false };
-    tls.binding().is_none_or(|binding| !tls.ssl.has_peer_certificate(binding.x509()))
-}
-
 impl Binding {
     /// The certificate of when this was made. Held by reference, so its address is not reused.
     fn x509(&self) -> Option<&X509> {

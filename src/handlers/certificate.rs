@@ -16,8 +16,6 @@ pub(crate) fn variable<'r>(request: Request<'r>, binding: Option<&'r Binding>) {
 /// After mod_ssl's access check, which may have asked for a certificate: by renegotiation (TLS 1.2) or post-handshake
 /// authentication (TLS 1.3). The request's Token Binding was judged under the handshake it was sent in, and stays so.
 pub(crate) fn after_access(request: Request<'_>) {
-    let connection = request.connection();
-    if binding::has_other_certificate(connection) {
-        variable(request, binding::current(connection));
-    }
+    // Not only where it is another than at the last look: a subrequest may have had it asked for, and looked first.
+    variable(request, binding::current(request.connection()));
 }

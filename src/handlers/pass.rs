@@ -6,6 +6,7 @@ use token_binding::pass::{Item, Pass};
 use token_binding::reserved;
 
 use crate::binding::{TokenBinding, VerifiedMessage};
+use crate::config::ServerConfig;
 use crate::handlers::state::{self, RequestState, Verified};
 use crate::request::Request;
 use crate::table::Table;
@@ -17,8 +18,8 @@ pub(crate) const KEY_PARAMETERS: &CStr = c"Token-Binding-Key-Parameters";
 /// Variable: how the request stands.
 pub(crate) const STATUS: &CStr = c"Token-Binding-Status";
 
-/// When the request has arrived: all variables, since no location is known yet and other modules look now. None of them is
-/// there before.
+/// When the request has arrived: all variables, since no location is known yet and other modules look now. None of
+/// [`variable_names`] is there before.
 pub(crate) fn first_variables<'r>(request: Request<'r>, state: &'r RequestState<'r>) {
     let variables = request.variables();
     variables.add(STATUS, state.status.name());
@@ -55,12 +56,11 @@ fn verified_state<'r>(request: Request<'r>) -> Option<&'r RequestState<'r>> {
 pub(crate) fn on<'r>(request: Request<'r>, state: &'r RequestState<'r>) {
     let Some(verified) = state.verified else { return };
     let pass = request.dir_config().pass();
-    // Nothing was passed yet: there are the variables of post_read_request, and no headers of ours.
-    let first = state.passed.get().is_none() && request.own_state().is_some();
-    if pass.is_explicit() || !first {
+    // What post_read_request set stands, unless a list restricts it, or another location's did before.
+    if pass.is_explicit() || state.passed.get().is_some() || request.own_state().is_none() {
         set_variables(request, verified, pass);
     }
-    set_headers(request, verified, pass, first);
+    set_headers(request, verified, pass);
     state.passed.set(Some(pass));
 }
 
@@ -99,12 +99,12 @@ fn remove_copies<'r>(variables: Table<'r>, verified: Verified<'r>, pass: Pass) {
 /// Request headers for CGI and for backends. All were stripped when the request arrived, so what is there was set by us or by
 /// the administrator; the latter's stay.
 // draft-ietf-tokbind-ttrp §2.3: each header only where there is an ID for it.
-fn set_headers<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass, first: bool) {
+fn set_headers<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass) {
     let headers = request.headers_in();
     let put = |name: &'static CStr, wanted: bool, value: &'r CStr| {
         if wanted {
             headers.set(name, value);
-        } else if !first {
+        } else {
             headers.unset_value(name, value);
         }
     };
@@ -116,20 +116,34 @@ fn set_headers<'r>(request: Request<'r>, verified: Verified<'r>, pass: Pass, fir
     put(reserved::MESSAGE, pass.message(), verified.field);
 }
 
-/// What a verified message has for each variable. The context's second name is not always in use.
+/// The variables that a verified message may set. The context's second name is not always in use.
+pub(crate) fn variable_names(config: &ServerConfig) -> [Option<&'static CStr>; 7] {
+    let [context, second_context] = config.context_variables();
+    [
+        Some(config.provided_variable()),
+        Some(HASH),
+        Some(KEY_PARAMETERS),
+        Some(config.referred_variable()),
+        Some(reserved::OTHER),
+        context,
+        second_context,
+    ]
+}
+
+/// What a verified message has for each of [`variable_names`].
 fn variable_values<'r>(
     request: Request<'r>,
     Verified { message, token_binding, .. }: Verified<'r>,
 ) -> [(Option<&'static CStr>, Item, Option<&'r CStr>); 7] {
-    let config = request.server_config();
     let key_parameters = token_binding.negotiated.key_parameters.name_c();
-    let [context, second_context] = config.context_variables();
+    let [provided, hash, parameters, referred, other, context, second_context] =
+        variable_names(request.server_config());
     [
-        (Some(config.provided_variable()), Item::Provided, Some(&message.provided)),
-        (Some(HASH), Item::Provided, Some(&message.hash)),
-        (Some(KEY_PARAMETERS), Item::Provided, Some(key_parameters)),
-        (Some(config.referred_variable()), Item::Referred, message.referred.as_deref()),
-        (Some(reserved::OTHER), Item::Other, message.other.as_deref()),
+        (provided, Item::Provided, Some(&message.provided)),
+        (hash, Item::Provided, Some(&message.hash)),
+        (parameters, Item::Provided, Some(key_parameters)),
+        (referred, Item::Referred, message.referred.as_deref()),
+        (other, Item::Other, message.other.as_deref()),
         (context, Item::Context, Some(&token_binding.context)),
         (second_context, Item::Context, Some(&token_binding.context)),
     ]

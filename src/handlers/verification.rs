@@ -131,13 +131,8 @@ fn clear(request: Request<'_>) {
     if variables.is_empty() {
         return;
     }
-    let config = request.server_config();
-    for name in
-        [config.provided_variable(), config.referred_variable(), reserved::OTHER, reserved::FINGERPRINT]
-            .into_iter()
-            .chain(config.context_variables().into_iter().flatten())
-            .chain([pass::HASH, pass::KEY_PARAMETERS, pass::STATUS])
-    {
+    let names = pass::variable_names(request.server_config()).into_iter().flatten();
+    for name in names.chain([pass::STATUS, reserved::FINGERPRINT]) {
         variables.unset(name);
     }
 }

@@ -172,6 +172,26 @@ fn the_certificate_outlives_internal_redirects() {
     }
 }
 
+/// A subrequest may be what makes mod_ssl ask. The request, and those that come after it, have the certificate as well.
+#[test]
+fn a_certificate_that_a_subrequest_asked_for_is_the_whole_requests() {
+    let include = "<!--#include virtual=\"/cgi/env.cgi\" -->\n";
+    let server = asks_below_cgi()
+        .load(&["rewrite", "include"])
+        .file("twice.shtml", &[include, include].concat())
+        // Looks ahead: the URL, as a subrequest, up to its authorization.
+        .tls_config("RewriteEngine On\nRewriteCond %{LA-U:REMOTE_USER} !=nobody\nRewriteRule ^/cgi/ - [PT]")
+        .start();
+    let fingerprint = format!("{FINGERPRINT}={}", thumbprint(&server.pki("client_a.pem")));
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        for (path, times) in [("/cgi/env.cgi", 1), ("/twice.shtml", 2)] {
+            let answer = client(&server, version, usize::MAX, &pki().client_a).get(path, &[]);
+            let found = answer.body.lines().filter(|line| *line == fingerprint).count();
+            assert_eq!(found, times, "{version:?} {path} {answer:?}");
+        }
+    }
+}
+
 #[test]
 fn the_certificate_of_the_handshake_is_known_from_the_first_request_on() {
     let server = Httpd::builder().tls_config("SSLVerifyClient optional_no_ca").start();

@@ -31,6 +31,7 @@ export function verify(message, context) {
   // Section 4.2: what was negotiated with the client, and nothing weaker.
   if (provided[0].keyParameters !== keyParameters) refuse("the provided binding has other key parameters than negotiated");
   // Section 3.1: nobody can check key parameters that he does not know. Such bindings establish nothing.
+  if (provided[0].key === undefined) refuse("the provided binding has unknown key parameters");
   const known = bindings.filter((binding) => binding.key !== undefined);
   if (known.length > MOST_SIGNATURES) refuse("there are too many bindings");
   // Section 4.2, and all or nothing: one wrong signature spoils the message.

@@ -25,6 +25,7 @@ function start_session(): void
     session_name(COOKIE);
     session_start([
         'use_strict_mode' => true,
+        'use_only_cookies' => true,
         'cookie_secure' => true,
         'cookie_httponly' => true,
         'cookie_samesite' => 'Lax',

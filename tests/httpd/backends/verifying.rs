@@ -325,3 +325,13 @@ fn agrees_on_keys_that_are_written_in_another_way() {
     }
     assert_eq!(agree(&cases), 2, "one of each kind");
 }
+
+/// Whatever a context says was negotiated: key parameters that nobody knows prove nothing.
+#[test]
+fn agrees_that_unknown_key_parameters_prove_nothing() {
+    let key = KeyPair::generate(KeyParameters::EcdsaP256).unwrap();
+    let id = [&[7], &key.id()[1..]].concat();
+    let (message, _) = message(KeyParameters::EcdsaP256, &id, &[1; 64]);
+    let context = base64url::encode(&[&[1, 0, 7], &EKM.as_bytes()[..]].concat());
+    assert_eq!(agree(&[(message, context)]), 0);
+}
