@@ -79,6 +79,7 @@ fmt: ## formatting
 
 clippy: setup ## clippy, without a warning
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --test soak -- -D warnings
 
 # Most of the module is private, and contributors read about it.
 doc: setup ## rustdoc, without a warning
