@@ -1,6 +1,7 @@
 //! What is measured, and how much it may cost.
 
 use crate::client::Manner;
+use crate::subject;
 
 pub struct Case {
     pub name: &'static str,
@@ -50,9 +51,24 @@ impl Work {
     }
 }
 
-const PLAIN: Manner = Manner { http2: false, token_binding: false, certificate: false };
-const BOUND: Manner = Manner { token_binding: true, ..PLAIN };
-const CERTIFICATE: Manner = Manner { certificate: true, ..PLAIN };
+impl Place {
+    /// Where its files are, and the token that they want.
+    pub fn folder_and_token(self) -> (&'static str, Option<String>) {
+        match self {
+            Self::Everybody => ("", None),
+            Self::Bearer => ("/bearer", Some(subject::token(0))),
+            Self::Bound => ("/bound", Some(subject::bound_token())),
+        }
+    }
+}
+
+pub fn by_name(name: &str) -> &'static Case {
+    CASES.iter().find(|case| case.name == name).expect("there is such a case")
+}
+
+pub const PLAIN: Manner = Manner { http2: false, token_binding: false, certificate: false };
+pub const BOUND: Manner = Manner { token_binding: true, ..PLAIN };
+pub const CERTIFICATE: Manner = Manner { certificate: true, ..PLAIN };
 
 const fn http2(manner: Manner) -> Manner {
     Manner { http2: true, ..manner }

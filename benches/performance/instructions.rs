@@ -10,8 +10,9 @@ use tokbind::http1;
 use crate::callgrind::{self, Metered, Runs};
 use crate::cases::{CASES, Case, Limit, Place, Work};
 use crate::client::{Client, Connection};
-use crate::common::certificates;
-use crate::subject::{self, Module};
+use crate::common::{Httpd, certificates};
+use crate::report::{Table, number};
+use crate::subject::{self, Module, Shape};
 use crate::tokens;
 use crate::yardstick::Yardsticks;
 
@@ -84,17 +85,29 @@ pub fn print(figures: &[Figure]) {
 }
 
 /// All cases, and what mod_oauth2 adds in those where it does the same work.
-pub fn compare() {
+pub fn tables() -> Vec<Table> {
     let figures = count(&[], None);
-    let same_work = |figure: &&Figure| ["bearer", "new-token"].contains(&figure.case.name);
+    let same_work = |figure: &&Figure| ["bearer", "bound-token", "new-token"].contains(&figure.case.name);
     let shared: Vec<&Figure> = figures.iter().filter(same_work).collect();
     let cases: Vec<&Case> = shared.iter().map(|figure| figure.case).collect();
     let theirs = Side { module: Module::Oauth2, profiles: None }.count(&cases, false);
-    print(&figures);
-    println!("\n{:<26}{:>12}{:>12}", "added by", "this module", "mod_oauth2");
-    for (figure, theirs) in shared.into_iter().zip(theirs) {
-        println!("{:<26}{:>12.0}{:>12.0}", figure.case.name, figure.added(), theirs - figure.without);
+    let mut counts = Table::new("counts", &["case", "without", "with", "added", "at most", ""]);
+    for figure in &figures {
+        let (added, most) = (figure.added(), figure.allowed);
+        let verdict = match (figure.case.manner.http2, added > most) {
+            (true, _) => "cannot be told",
+            (false, true) => "**missed**",
+            (false, false) => "",
+        };
+        let numbers = [figure.without, figure.with, added, most].map(number);
+        counts.row(&[&[format!("`{}`", figure.case.name)][..], &numbers, &[verdict.to_owned()]].concat());
     }
+    let mut comparison = Table::new("mod_oauth2", &["added by", "this module", "mod_oauth2"]);
+    for (figure, theirs) in shared.into_iter().zip(theirs) {
+        let name = format!("`{}`", figure.case.name);
+        comparison.row(&[name, number(figure.added()), number(theirs - figure.without)]);
+    }
+    vec![counts, comparison]
 }
 
 /// One of the servers.
@@ -105,7 +118,8 @@ struct Side<'a> {
 
 impl Side<'_> {
     fn count(&self, cases: &[&Case], http2: bool) -> Vec<f64> {
-        let server = Metered::start(subject::server(self.module, http2));
+        let server =
+            Metered::start(subject::server(self.module, if http2 { Shape::HTTP2 } else { Shape::One }));
         let count = |case: &&Case| {
             let start = Instant::now();
             let count = self.count_case(&server, case);
@@ -118,17 +132,12 @@ impl Side<'_> {
     fn count_case(&self, server: &Metered, case: &Case) -> f64 {
         let port = if case.manner.certificate { "certificates" } else { "tls" };
         let client = Client::new(case.manner, server.httpd.port(port));
-        let (folder, token) = match case.work.place() {
-            Place::Everybody => ("", None),
-            Place::Bearer => ("/bearer", Some(subject::token(0))),
-            Place::Bound => ("/bound", Some(subject::bound_token())),
-        };
+        let (folder, token) = case.work.place().folder_and_token();
         let mut connection = client.connect();
-        self.prove(case, &mut connection, &format!("{folder}/proof.txt"), token.as_deref());
+        prove(self.module, case, &mut connection);
         let path = format!("{folder}/hello.txt");
         // Threads meet in different orders under HTTP/2: that evens out over many requests.
-        let long = if case.manner.http2 { 820 } else { 120 };
-        let requests = Runs { warm: 20, short: 20, long };
+        let requests = if case.manner.http2 { Runs { long: 820, ..REQUESTS } } else { REQUESTS };
         let (runs, mut work): (_, Box<dyn callgrind::Work>) = match case.work {
             Work::Requests(_) => {
                 let tokens = token.into_iter().collect();
@@ -152,26 +161,27 @@ impl Side<'_> {
             self.profiles.map(|folder| folder.join(format!("{}.{}", case.name, self.module.name())));
         server.count(runs, profile.as_deref(), &mut *work)
     }
+}
 
-    /// With the module, the same request on the same connection has the effect that it is measured for.
-    fn prove(&self, case: &Case, connection: &mut Connection, path: &str, token: Option<&str>) {
-        let answer = connection.get(path, token);
-        assert_eq!(answer.status, 200, "{}: {}", case.name, self.module.name());
-        if self.module == Module::Nothing {
-            return;
-        }
-        let expected = match case.work.place() {
-            Place::Bearer | Place::Bound => subject::claims_witness(0),
-            Place::Everybody => {
-                let status = if case.manner.token_binding { "verified" } else { "not-negotiated" };
-                let id = case.manner.token_binding.then(|| crate::common::id(&crate::common::keys().a));
-                let thumbprint = case.manner.certificate.then(thumbprint);
-                let or_null = |value: Option<String>| value.unwrap_or_else(|| "(null)".to_owned());
-                format!("{status} {} {}", or_null(id), or_null(thumbprint))
-            }
-        };
-        assert_eq!(answer.witness, expected, "{}: the work is not done", case.name);
+/// With the module, the same request on the same connection has the effect that it is measured for.
+pub fn prove(module: Module, case: &Case, connection: &mut Connection) {
+    let (folder, token) = case.work.place().folder_and_token();
+    let answer = connection.get(&format!("{folder}/proof.txt"), token.as_deref());
+    assert_eq!(answer.status, 200, "{}: {}", case.name, module.name());
+    if module == Module::Nothing {
+        return;
     }
+    let expected = match case.work.place() {
+        Place::Bearer | Place::Bound => subject::claims_witness(0),
+        Place::Everybody => {
+            let status = if case.manner.token_binding { "verified" } else { "not-negotiated" };
+            let id = case.manner.token_binding.then(|| crate::common::id(&crate::common::keys().a));
+            let thumbprint = case.manner.certificate.then(thumbprint);
+            let or_null = |value: Option<String>| value.unwrap_or_else(|| "(null)".to_owned());
+            format!("{status} {} {}", or_null(id), or_null(thumbprint))
+        }
+    };
+    assert_eq!(answer.witness, expected, "{}: the work is not done", case.name);
 }
 
 fn thumbprint() -> String {
@@ -179,12 +189,26 @@ fn thumbprint() -> String {
     tokens::bound_to(client)["cnf"]["x5t#S256"].as_str().expect("text").to_owned()
 }
 
+/// Requests on one connection.
+pub const REQUESTS: Runs = Runs { warm: 20, short: 20, long: 120 };
+
 /// Requests on one connection, each with the next of some tokens.
-struct Requests {
+pub struct Requests {
     connection: Connection,
     path: String,
     tokens: Vec<String>,
     next: usize,
+}
+
+impl Requests {
+    /// Of a case, after the proof that its work is done.
+    pub fn proved(module: Module, case: &Case, server: &Httpd) -> Self {
+        let port = if case.manner.certificate { "certificates" } else { "tls" };
+        let mut connection = Client::new(case.manner, server.port(port)).connect();
+        prove(module, case, &mut connection);
+        let (folder, token) = case.work.place().folder_and_token();
+        Self { connection, path: format!("{folder}/hello.txt"), tokens: token.into_iter().collect(), next: 0 }
+    }
 }
 
 impl callgrind::Work for Requests {

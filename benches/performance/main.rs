@@ -12,23 +12,40 @@ mod common;
 #[path = "../../tests/httpd/oauth2/tokens.rs"]
 mod tokens;
 
+// Their redis, too.
+#[allow(dead_code)]
+#[path = "../../tests/httpd/oauth2_server/stores.rs"]
+mod stores;
+
 mod baseline;
+mod caches;
 mod callgrind;
 mod cases;
 mod client;
 mod instructions;
+mod memory;
+mod process;
+mod report;
+mod scale;
 mod subject;
+mod threads;
+mod time;
+mod turns;
 mod yardstick;
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use report::Table;
+
 const USAGE: &str = "\
-usage: performance check | baseline | compare | instructions [--profiles FOLDER] [CASE...]
+usage: performance check | baseline | instructions [--profiles FOLDER] [CASE...] | report [--write] [--long] [PART...]
   check         count instructions; fail where one is more than 10 % above benches/baseline.tsv
   baseline      count instructions and write them to benches/baseline.tsv
-  compare       count instructions beside those of Debian's mod_oauth2
-  instructions  count instructions, of these cases only where some are named; keep callgrind's profiles in FOLDER";
+  instructions  count instructions, of these cases only where some are named; keep callgrind's profiles in FOLDER
+  report        the tables of docs/performance.md, of these parts only where some are named: counts, time, turns, memory, scale,
+                caches, threads. --write puts
+                them there. --long takes an hour";
 
 fn main() -> ExitCode {
     // cargo bench adds a word of its own.
@@ -37,10 +54,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["check"] => baseline::check(&instructions::count(&[], None)),
         ["baseline"] => baseline::write(&instructions::count(&[], None)),
-        ["compare"] => {
-            instructions::compare();
-            ExitCode::SUCCESS
-        }
+        ["report", options @ ..] => report(options),
         ["instructions", "--profiles", folder, names @ ..] => {
             instructions::print(&instructions::count(names, Some(Path::new(folder))));
             ExitCode::SUCCESS
@@ -58,4 +72,39 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+type Part = (&'static str, fn(bool) -> Vec<Table>);
+
+/// In the order of the document. Each is told whether there is much time.
+const PARTS: [Part; 7] = [
+    ("counts", |_| instructions::tables()),
+    ("time", |_| time::tables()),
+    ("turns", turns::tables),
+    ("memory", memory::tables),
+    ("scale", scale::tables),
+    ("caches", caches::tables),
+    ("threads", threads::tables),
+];
+
+fn report(options: &[&str]) -> ExitCode {
+    let (options, names): (Vec<&str>, Vec<&str>) = options.iter().partition(|word| word.starts_with("--"));
+    let is_known = |name: &&str| PARTS.iter().any(|(part, _)| part == name);
+    if !names.iter().all(is_known) || !options.iter().all(|word| ["--write", "--long"].contains(word)) {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    let done = |tables: &[Table]| {
+        for table in tables {
+            table.print();
+            if options.contains(&"--write") {
+                table.document();
+            }
+        }
+    };
+    done(&[report::machine()]);
+    for (_, part) in PARTS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        done(&part(options.contains(&"--long")));
+    }
+    ExitCode::SUCCESS
 }

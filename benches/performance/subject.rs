@@ -25,16 +25,32 @@ impl Module {
     }
 }
 
+/// How a server spreads its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One process that serves one connection after the other.
+    One,
+    /// Processes with threads, all of them from the beginning.
+    Event { children: usize, threads: usize },
+}
+
+impl Shape {
+    /// HTTP/2 needs threads; one child's can be counted.
+    pub const HTTP2: Self = Self::Event { children: 1, threads: 8 };
+    /// As a server that is busy.
+    pub const BUSY: Self = Self::Event { children: 2, threads: 16 };
+}
+
 /// What `proof.txt` says in its field X-Witness, besides what every other file does too.
 const BINDING_WITNESS: &str =
     "%{Token-Binding-Status}e %{Sec-Provided-Token-Binding-ID}e %{TB_SSL_CLIENT_CERT_FINGERPRINT}e";
 
 /// Host `localhost` on the ports `tls` and `certificates`; the latter asks for a client certificate. `/hello.txt` is for
 /// everybody, `/bearer/hello.txt` wants an access token, `/bound/hello.txt` a certificate-bound one.
-pub fn server(module: Module, http2: bool) -> Builder {
+pub fn server(module: Module, shape: Shape) -> Builder {
     let certificates = Vhost::tls("localhost").on("certificates").config("SSLVerifyClient optional_no_ca");
     let mut builder = Httpd::builder()
-        .mpm(if http2 { Mpm::Event } else { Mpm::Prefork })
+        .mpm(if shape == Shape::One { Mpm::Prefork } else { Mpm::Event })
         .without_access_log()
         .load(&["authz_user", "headers"])
         .value("one", tokens::keys().one.quoted())
@@ -48,30 +64,45 @@ pub fn server(module: Module, http2: bool) -> Builder {
     for file in ["proof.txt", "bearer/hello.txt", "bearer/proof.txt", "bound/hello.txt", "bound/proof.txt"] {
         builder = builder.file(file, "hello\n");
     }
-    builder = if http2 {
-        // One child, and no thread that comes or goes.
-        builder.load(&["http2"]).allow_log("within MinSpareThreads of MaxRequestWorkers").config(
-            "Protocols h2 http/1.1\nH2MinWorkers 1\nH2MaxWorkers 1\nServerLimit 1\nThreadsPerChild 8\n\
-             MaxRequestWorkers 8\nMinSpareThreads 8",
-        )
-    } else {
-        builder.allow_log("server reached MaxRequestWorkers").config("ServerLimit 1\nMaxRequestWorkers 1")
+    builder = match shape {
+        Shape::One => {
+            builder.allow_log("server reached MaxRequestWorkers").config("ServerLimit 1\nMaxRequestWorkers 1")
+        }
+        Shape::Event { children, threads } => builder
+            .children(children)
+            .load(&["http2"])
+            .allow_log("within MinSpareThreads of MaxRequestWorkers")
+            .allow_log("server reached MaxRequestWorkers")
+            .config(&event_limits(children, threads)),
     };
     // The harness waits for a line of the MPM.
-    let mpm = if http2 { "mpm_event" } else { "mpm_prefork" };
+    let mpm = if shape == Shape::One { "mpm_prefork" } else { "mpm_event" };
     builder = builder.log_level(&format!("warn {mpm}:notice"));
     match module {
         Module::Nothing => builder.without_module(),
         Module::Ours => builder.module(&release()),
-        Module::Oauth2 => builder.without_module().load(&["oauth2"]),
+        Module::Oauth2 => {
+            builder.without_module().load(&["oauth2"]).allow_log("oauth2_cache_shm_set: dropping LRU entry")
+        }
     }
+}
+
+/// No process and no thread comes or goes; idle connections stay.
+fn event_limits(children: usize, threads: usize) -> String {
+    let streams = if children == 1 { 1 } else { threads };
+    let all = children * threads;
+    format!(
+        "Protocols h2 http/1.1\nH2MinWorkers {streams}\nH2MaxWorkers {streams}\nServerLimit {children}\n\
+         ThreadsPerChild {threads}\nMaxRequestWorkers {all}\nMinSpareThreads {all}\nMaxSpareThreads {all}\n\
+         AsyncRequestWorkerFactor 1000\nKeepAliveTimeout 300"
+    )
 }
 
 /// The access token's claims as variables, and as fields for a backend.
 const CLAIMS_WITNESS: &str =
     "expr=%{reqenv:OAUTH2_CLAIM_sub} %{reqenv:OAUTH2_CLAIM_jti} %{req:OAUTH2_CLAIM_scope}";
 
-fn place(path: &str, module: Module, options: &str) -> String {
+pub fn place(path: &str, module: Module, options: &str) -> String {
     let lines = match module {
         Module::Nothing => String::new(),
         Module::Ours | Module::Oauth2 => format!(
@@ -86,7 +117,7 @@ fn witness(path: &str, value: &str) -> String {
 }
 
 /// What `make release` built: the module is measured as it is installed.
-fn release() -> PathBuf {
+pub fn release() -> PathBuf {
     std::env::var_os("MOD_TOKEN_BINDING_SO")
         .map(PathBuf::from)
         .expect("MOD_TOKEN_BINDING_SO names the release build")
