@@ -43,9 +43,8 @@ usage: performance check | baseline | instructions [--profiles FOLDER] [CASE...]
   check         count instructions; fail where one is more than 10 % above benches/baseline.tsv
   baseline      count instructions and write them to benches/baseline.tsv
   instructions  count instructions, of these cases only where some are named; keep callgrind's profiles in FOLDER
-  report        the tables of docs/performance.md, of these parts only where some are named: counts, time, turns, memory, scale,
-                caches, threads. --write puts
-                them there. --long takes an hour";
+  report        the tables of docs/performance.md, of these parts only where some are named: counts, time, turns, memory,
+                scale, caches, threads. --write puts them there. --long takes an hour";
 
 fn main() -> ExitCode {
     // cargo bench adds a word of its own.
