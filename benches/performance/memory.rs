@@ -38,7 +38,8 @@ fn idle() -> Table {
 
 /// What a connection takes that has had one request.
 fn for_each(module: Module, manner: Manner) -> f64 {
-    let server = subject::server(module, SHAPE).start();
+    // One heap: several would each grow by leaps.
+    let server = subject::server(module, SHAPE).environment("MALLOC_ARENA_MAX", "1").start();
     let port = if manner.certificate { "certificates" } else { "tls" };
     let client = Client::new(manner, server.port(port));
     let open = |count: usize| -> Vec<Connection> {
