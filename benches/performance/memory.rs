@@ -1,10 +1,12 @@
 //! Memory of the server's processes: for each idle connection, and over many requests.
 
 use std::thread;
+use std::time::Duration;
 
 use crate::cases::{BOUND, CERTIFICATE, PLAIN};
 use crate::client::{Client, Connection, Manner};
 use crate::common::Httpd;
+use crate::common::process::poll;
 use crate::process;
 use crate::report::{Table, number};
 use crate::subject::{self, Module, Shape};
@@ -56,6 +58,9 @@ fn for_each(module: Module, manner: Manner) -> f64 {
     let held_too = open(more);
     let after = process::memory(&server);
     drop((held, held_too));
+    // The event MPM, told to stop while connections end, may crash: see `Httpd::await_rest`, which waits for few.
+    let rest = || (process::open_files(&server) < 60).then_some(());
+    poll(Duration::from_secs(30), rest).expect("the connections end");
     #[allow(clippy::cast_precision_loss)] // small
     let each = (after - before) / more as f64;
     each
