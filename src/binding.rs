@@ -64,7 +64,8 @@ pub(crate) struct Binding {
     pub(crate) server_random: [u8; 32],
     pub(crate) is_of_tls13: bool,
     pub(crate) token_binding: Option<TokenBinding>,
-    pub(crate) certificate: Option<ClientCertificate>,
+    /// Boxed: most connections have none.
+    pub(crate) certificate: Option<Box<ClientCertificate>>,
 }
 
 /// Token Binding as negotiated, with all that depends on the connection alone.

@@ -71,7 +71,9 @@ fn rebind<'c>(
         server_random,
         is_of_tls13: tls.ssl.is_tls13(),
         token_binding: token_binding(connection, tls, server_random),
-        certificate: certificate.and_then(|x509| client_certificate(connection, x509, tls.ssl.peer_chain())),
+        certificate: certificate
+            .and_then(|x509| client_certificate(connection, x509, tls.ssl.peer_chain()))
+            .map(Box::new),
     };
     if tls.binding().is_none() {
         let agreed = binding.token_binding.as_ref().map(|bound| bound.negotiated.key_parameters);

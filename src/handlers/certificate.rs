@@ -8,7 +8,7 @@ use crate::request::Request;
 
 /// Sets the variable where there is a certificate.
 pub(crate) fn variable<'r>(request: Request<'r>, binding: Option<&'r Binding>) {
-    if let Some(certificate) = binding.and_then(|binding| binding.certificate.as_ref()) {
+    if let Some(certificate) = binding.and_then(|binding| binding.certificate.as_deref()) {
         request.variables().set(reserved::FINGERPRINT, &certificate.thumbprint);
     }
 }

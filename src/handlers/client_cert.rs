@@ -27,7 +27,8 @@ pub(crate) fn headers(request: Request<'_>) {
 
 fn set_headers(request: Request<'_>, forward: Forward) {
     // RFC 9440 §2.4: nothing where there is no certificate.
-    let certificate = binding::current(request.connection()).and_then(|binding| binding.certificate.as_ref());
+    let certificate =
+        binding::current(request.connection()).and_then(|binding| binding.certificate.as_deref());
     let Some(certificate) = certificate else { return };
     let fields = certificate.fields.get_or_init(|| encode(request, certificate));
     let headers = request.headers_in();

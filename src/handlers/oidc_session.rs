@@ -23,7 +23,7 @@ fn set_prefix(request: Request<'_>) {
     let bound = match token_binding {
         Some(hash) => Some(("tbh", hash)),
         None => binding::current(request.connection())
-            .and_then(|binding| binding.certificate.as_ref())
+            .and_then(|binding| binding.certificate.as_deref())
             .map(|certificate| ("x5t", &certificate.thumbprint)),
     };
     match bound {

@@ -73,7 +73,8 @@ pub(crate) fn check(request: Request<'_>) -> Status {
 
 /// What this very connection and request prove. Never anything out of a header.
 fn proofs<'r>(request: Request<'r>) -> Proofs<'r> {
-    let certificate = binding::current(request.connection()).and_then(|binding| binding.certificate.as_ref());
+    let certificate =
+        binding::current(request.connection()).and_then(|binding| binding.certificate.as_deref());
     let verified = state::of(request).and_then(|state| state.verified);
     Proofs {
         certificate: certificate.map(|certificate| &certificate.x5t),
