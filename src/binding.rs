@@ -107,7 +107,8 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    const SLOTS: usize = 8;
+    /// With more, an idle connection would take more than 1 KiB.
+    const SLOTS: usize = 6;
     /// Two RSA bindings in base64url are 1408 octets.
     const LONGEST: usize = 2048;
 

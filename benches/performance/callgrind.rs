@@ -85,7 +85,7 @@ pub fn total(file: &Path) -> Option<u64> {
 }
 
 /// The child that answers requests. With an MPM of threads mod_cgid has a child too, which has no threads.
-fn only_child(pid: u32) -> u32 {
+pub fn only_child(pid: u32) -> u32 {
     let serving = || {
         let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let children: Vec<u32> = text.split_whitespace().map(|id| id.parse().expect("a number")).collect();

@@ -1,69 +1,87 @@
 //! Memory of the server's processes: for each idle connection, and over many requests.
 
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
+use serde_json::Value;
+
+use crate::callgrind::only_child;
 use crate::cases::{BOUND, CERTIFICATE, PLAIN};
 use crate::client::{Client, Connection, Manner};
-use crate::common::Httpd;
 use crate::common::process::poll;
+use crate::common::{Httpd, site};
 use crate::process;
 use crate::report::{Table, number};
 use crate::subject::{self, Module, Shape};
 
-/// Few threads, whose allocators each keep something in reserve.
+/// Few threads, whose heaps valgrind makes one.
 const SHAPE: Shape = Shape::Event { children: 1, threads: 4 };
-/// Open before the first look, and opened between the two.
-const CONNECTIONS: [usize; 2] = [100, 400];
+/// Connections of the two servers whose difference counts.
+const CONNECTIONS: [usize; 2] = [20, 60];
 
 pub fn tables(long: bool) -> Vec<Table> {
     vec![idle(), growth(if long { 1_000_000 } else { 100_000 })]
 }
 
 fn idle() -> Table {
-    let head = ["idle connection", "octets without", "with", "added", "at most"];
-    let mut table = Table::new("idle", &head);
+    let mut table = Table::new("idle", &["idle connection", "octets", "in blocks", "at most"]);
     let manners =
         [("without Token Binding", PLAIN), ("Token Binding", BOUND), ("client certificate", CERTIFICATE)];
     for (name, manner) in manners {
-        let sides = thread::scope(|scope| {
-            let sides =
-                [Module::Nothing, Module::Ours].map(|module| scope.spawn(move || for_each(module, manner)));
-            sides.map(|side| side.join().expect("the side is measured"))
-        });
-        let [without, with] = sides;
-        eprintln!("idle, {name}: {:.0} octets added", with - without);
-        table.row(&[name.to_owned(), number(without), number(with), number(with - without), number(1024.0)]);
+        let [few, many] = CONNECTIONS.map(|connections| alive(manner, connections));
+        #[allow(clippy::cast_precision_loss)] // small
+        let each =
+            |few: u64, many: u64| (many as f64 - few as f64) / (CONNECTIONS[1] - CONNECTIONS[0]) as f64;
+        let (octets, blocks) = (each(few[0], many[0]), each(few[1], many[1]));
+        eprintln!("idle, {name}: {octets:.0} octets in {blocks:.0} blocks");
+        // malloc's own octets are at most 16 for each block.
+        let limit = 1024.0 - 16.0 * blocks;
+        table.row(&[name.to_owned(), number(octets), number(blocks), number(limit)]);
     }
     table
 }
 
-/// What a connection takes that has had one request.
-fn for_each(module: Module, manner: Manner) -> f64 {
-    // One heap: several would each grow by leaps.
-    let server = subject::server(module, SHAPE).environment("MALLOC_ARENA_MAX", "1").start();
-    let port = if manner.certificate { "certificates" } else { "tls" };
-    let client = Client::new(manner, server.port(port));
-    let open = |count: usize| -> Vec<Connection> {
-        let one = || {
+/// Octets and blocks of heap that were asked for in calls of the module, and live when most memory does: at the end, with
+/// all connections open. What httpd and OpenSSL take by themselves differs from run to run by more than this.
+fn alive(manner: Manner, connections: usize) -> [u64; 2] {
+    let folder = tempfile::Builder::new().prefix("dhat-").tempdir().expect("a temporary folder");
+    // The child writes there as www-data.
+    site::set_mode(folder.path(), 0o777);
+    let output = format!("--dhat-out-file={}/%p", folder.path().display());
+    let log = format!("--log-file={}/log", folder.path().display());
+    let server =
+        subject::server(Module::Ours, SHAPE).under(&["valgrind", "-q", "--tool=dhat", &output, &log]).start();
+    let child = only_child(server.pid());
+    let client = Client::new(manner, server.port(if manner.certificate { "certificates" } else { "tls" }));
+    let mut held: Vec<Connection> = (0..connections)
+        .map(|_| {
             let mut connection = client.connect();
             assert_eq!(connection.get("/hello.txt", None).status, 200);
             connection
-        };
-        (0..count).map(|_| one()).collect()
+        })
+        .collect();
+    // Fields of half a megabyte: no moment before took as much, so this one is what DHAT writes down.
+    let fields: String = (0..60).map(|n| format!("\r\nX-Field-{n}: {}", "x".repeat(8_000))).collect();
+    let last = held.last_mut().expect("connections");
+    assert_eq!(last.get("/hello.txt", Some(&fields)).status, 200);
+    drop(held);
+    drop(server);
+    let report = folder.path().join(child.to_string());
+    let text = poll(Duration::from_secs(20), || fs::read(&report).ok().filter(|text| text.ends_with(b"}\n")))
+        .expect("DHAT's report");
+    let report: Value = serde_json::from_slice(&text).expect("DHAT's report is JSON");
+    // Frames of the program, and the places where memory was asked for, by the numbers of their frames.
+    let frames = report["ftbl"].as_array().expect("frames");
+    let is_ours = |place: &Value| {
+        let numbers = place["fs"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+        let mut names = numbers.filter_map(|number| frames[usize::try_from(number).expect("small")].as_str());
+        names.any(|name| name.contains("mod_token_binding"))
     };
-    let [first, more] = CONNECTIONS;
-    let held = open(first);
-    let before = process::memory(&server);
-    let held_too = open(more);
-    let after = process::memory(&server);
-    drop((held, held_too));
-    // The event MPM, told to stop while connections end, may crash: see `Httpd::await_rest`, which waits for few.
-    let rest = || (process::open_files(&server) < 60).then_some(());
-    poll(Duration::from_secs(30), rest).expect("the connections end");
-    #[allow(clippy::cast_precision_loss)] // small
-    let each = (after - before) / more as f64;
-    each
+    let places: Vec<&Value> =
+        report["pps"].as_array().expect("places").iter().filter(|place| is_ours(place)).collect();
+    // "gb" and "gbk": octets and blocks at the moment of the global maximum.
+    let sum = |name: &str| places.iter().filter_map(|place| place[name].as_u64()).sum();
+    [sum("gb"), sum("gbk")]
 }
 
 /// Requests over connections that come and go.

@@ -41,9 +41,3 @@ pub fn memory(server: &Httpd) -> f64 {
     };
     processes(server).into_iter().map(pss).sum::<f64>() * 1024.0
 }
-
-/// Files and connections that its processes have open.
-pub fn open_files(server: &Httpd) -> usize {
-    let files = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    processes(server).into_iter().map(files).sum()
-}
