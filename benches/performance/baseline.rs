@@ -14,7 +14,7 @@ const FIRST_LINES: &str = "\
 /// How far above the recorded count one may be: a tenth, or what the same program differs by from run to run. A handshake
 /// varies by itself; with HTTP/2, threads meet in different orders.
 fn bound(recorded: f64, figure: &Figure) -> f64 {
-    let variation = if figure.case.manner.http2 { 0.05 } else { 0.001 };
+    let variation = if figure.case.manner.http2 { 0.15 } else { 0.001 };
     recorded + (recorded / 10.0).max(figure.without * variation)
 }
 

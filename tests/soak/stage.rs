@@ -53,6 +53,9 @@ pub fn server(mpm: Mpm, issuer: &AuthorizationServer) -> Httpd {
         .tls_config("SSLVerifyClient optional_no_ca")
         // what `Require token-binding` refuses
         .allow_log("AH01630")
+        // All of prefork's processes are at work: that is what full load means.
+        .allow_log("AH00161")
+        .allow_log("AH00484")
         // mod_cgid's daemon at restarts in quick succession, as in tests/httpd/lifecycle.rs
         .allow_log("AH01243")
         .allow_log("AH01238")
