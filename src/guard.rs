@@ -50,7 +50,8 @@ pub(crate) fn guard_else(body: impl FnOnce(), otherwise: impl FnOnce()) {
     }
 }
 
-/// Makes a configuration. One that could not be made keeps its server from starting, and its requests get 500.
+/// Makes a configuration. A server whose configuration could not be made does not start; requests at a section
+/// whose could not be made get 500 at the latest in fixups.
 pub(crate) fn section<S: Section>(body: impl FnOnce() -> S) -> S {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
         forget(payload);

@@ -77,7 +77,7 @@ fn rebind<'c>(
     };
     if tls.binding().is_none() {
         let agreed = binding.token_binding.as_ref().map(|bound| bound.negotiated.key_parameters);
-        connection.lane().add(Count::Connection { tls13: tls.ssl.is_tls13(), agreed });
+        connection.lane().add(Count::Connection { tls13: binding.is_of_tls13, agreed });
     }
     tls.bind(connection.pool().place(binding));
     tls.binding()
