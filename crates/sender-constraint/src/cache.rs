@@ -1,14 +1,19 @@
-//! Verdicts that this process remembers: bounded, without a lock that all threads share, and as fast full as empty.
+//! Verdicts that this process remembers: bounded, and as fast full as empty.
 //!
-//! The cache is set-associative, as processors' caches are. A token's hash picks a set of eight places; each set has its
-//! own lock. Looking up, keeping and evicting touch one set, whatever the size of the cache.
+//! The cache is set-associative, as processors' caches are. A token's hash picks a set of eight places. Keeping and evicting
+//! put a new set in the place of the old one; looking up reads the one that is there. It takes no lock, and writes nothing that
+//! other threads read: not even a reference count, since threads that all look up the same token would wait for each
+//! other there (docs/performance.md).
 //!
 //! The hash is SipHash with a key that nobody outside knows, which costs a tenth of SHA-256; then the whole token is
 //! compared. Nobody who does not have the token can find an entry whose comparison he could time.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::{ArcSwap, Guard};
 use zeroize::Zeroizing;
 
 use crate::verdict::VerifierId;
@@ -21,27 +26,48 @@ pub const LARGEST_ENTRY: usize = 32 * 1024;
 
 /// Values of one kind, by verifiers and token.
 pub struct Cache<V> {
-    sets: Box<[Mutex<Set<V>>]>,
+    sets: Box<[ArcSwap<Set<V>>]>,
     hasher: RandomState,
 }
 
-/// On cache lines of its own, so that two threads in neighbouring sets do not disturb each other.
-#[repr(align(64))]
-struct Set<V> {
-    entries: Vec<Entry<V>>,
-    /// Counts lookups, to find the entry that was not used for longest.
-    clock: u64,
-}
+/// The entries of a set with their hashes, in the order in which they came. A set never changes: another takes its place.
+type Set<V> = Vec<(u64, Arc<Entry<V>>)>;
 
 struct Entry<V> {
-    hash: u64,
     scope: VerifierId,
     token: Zeroizing<Vec<u8>>,
     /// When it was put there. What comes from the future is from before the clock was set back, and would live too long.
     since: i64,
     until: i64,
-    used: u64,
+    /// It was looked up since a place was last wanted. Written once in between, not each time.
+    used: AtomicBool,
     value: Arc<V>,
+}
+
+/// A value that a cache has or could have. It stays as long as this, even if the cache forgets it.
+pub struct Kept<V>(Hold<V>);
+
+enum Hold<V> {
+    Found { set: Guard<Arc<Set<V>>>, at: usize },
+    New(Arc<V>),
+}
+
+impl<V> From<Arc<V>> for Kept<V> {
+    fn from(value: Arc<V>) -> Self {
+        Self(Hold::New(value))
+    }
+}
+
+impl<V> Deref for Kept<V> {
+    type Target = V;
+
+    #[allow(clippy::indexing_slicing)] // it was found there, and sets never change
+    fn deref(&self) -> &V {
+        match &self.0 {
+            Hold::Found { set, at } => &set[*at].1.value,
+            Hold::New(value) => value,
+        }
+    }
 }
 
 impl<V> Cache<V> {
@@ -49,7 +75,8 @@ impl<V> Cache<V> {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).max(1).next_power_of_two();
-        let set = || Mutex::new(Set { entries: Vec::new(), clock: 0 });
+        let empty = Arc::default();
+        let set = || ArcSwap::new(Arc::clone(&empty));
         Self { sets: (0..sets).map(|_| set()).collect(), hasher: RandomState::new() }
     }
 
@@ -60,45 +87,37 @@ impl<V> Cache<V> {
         token: &[u8],
         now: i64,
         fits: impl Fn(&V) -> bool,
-    ) -> Option<Arc<V>> {
+    ) -> Option<Kept<V>> {
         let hash = self.hash(scope, token);
-        let mut set = self.lock(hash)?;
-        set.clock += 1;
-        let clock = set.clock;
-        let entry = set
-            .entries
-            .iter_mut()
-            .find(|entry| entry.is(hash, scope, token) && entry.is_current(now) && fits(&entry.value))?;
-        entry.used = clock;
-        Some(Arc::clone(&entry.value))
+        let set = self.set(hash)?.load();
+        let at = set.iter().position(|(other, entry)| {
+            *other == hash && entry.is(scope, token) && entry.is_current(now) && fits(&entry.value)
+        })?;
+        set.get(at)?.1.use_it();
+        Some(Kept(Hold::Found { set, at }))
     }
 
-    /// Remembers a value until a time, in place of one that is over or was not used for longest. `size`: of the value.
+    /// Remembers a value until a time, in place of one that is over or was not used lately. `size`: of the value.
     pub fn put(&self, scope: &VerifierId, token: &[u8], until: i64, now: i64, value: Arc<V>, size: usize) {
         if until <= now || size.saturating_add(token.len()) > LARGEST_ENTRY {
             return;
         }
         let hash = self.hash(scope, token);
         let token = Zeroizing::new(token.to_vec());
-        let Some(mut set) = self.lock(hash) else { return };
-        set.clock += 1;
-        let entry = Entry { hash, scope: *scope, token, since: now, until, used: set.clock, value };
-        if set.entries.len() < WAYS {
-            set.entries.push(entry);
-            return;
-        }
-        let oldest =
-            set.entries.iter_mut().min_by_key(|entry| if entry.is_current(now) { entry.used } else { 0 });
-        let evicted = oldest.map(|place| std::mem::replace(place, entry));
-        drop(set);
-        // taking claims apart needs no lock
-        drop(evicted);
+        let entry = Entry { scope: *scope, token, since: now, until, used: AtomicBool::new(false), value };
+        let entry = Arc::new(entry);
+        let Some(set) = self.set(hash) else { return };
+        set.rcu(|set| {
+            let evicted = (set.len() >= WAYS).then(|| victim(set, now));
+            let stay = set.iter().enumerate().filter(|(at, _)| Some(*at) != evicted).map(|(_, entry)| entry);
+            stay.cloned().chain([(hash, Arc::clone(&entry))]).collect::<Set<V>>()
+        });
     }
 
     /// How many entries there are, over or not. Looks at every set: for tests and for a status page.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sets.iter().map(|set| set.lock().unwrap_or_else(PoisonError::into_inner).entries.len()).sum()
+        self.sets.iter().map(|set| set.load().len()).sum()
     }
 
     /// Whether there is none.
@@ -114,21 +133,31 @@ impl<V> Cache<V> {
         hasher.finish()
     }
 
-    /// No statement leaves a set half changed, so a panic elsewhere spoils nothing.
-    fn lock(&self, hash: u64) -> Option<MutexGuard<'_, Set<V>>> {
+    fn set(&self, hash: u64) -> Option<&ArcSwap<Set<V>>> {
         let mask = u64::try_from(self.sets.len()).ok()?.checked_sub(1)?;
-        let set = self.sets.get(usize::try_from(hash & mask).ok()?)?;
-        Some(set.lock().unwrap_or_else(PoisonError::into_inner))
+        self.sets.get(usize::try_from(hash & mask).ok()?)
     }
 }
 
+/// Which entry goes: one that is over; else the oldest that was not used since it was last passed over; else the oldest.
+fn victim<V>(set: &Set<V>, now: i64) -> usize {
+    let over = set.iter().position(|(_, entry)| !entry.is_current(now));
+    over.or_else(|| set.iter().position(|(_, entry)| !entry.used.swap(false, Ordering::Relaxed))).unwrap_or(0)
+}
+
 impl<V> Entry<V> {
-    fn is(&self, hash: u64, scope: &VerifierId, token: &[u8]) -> bool {
-        self.hash == hash && self.scope == *scope && self.token.as_slice() == token
+    fn is(&self, scope: &VerifierId, token: &[u8]) -> bool {
+        self.scope == *scope && self.token.as_slice() == token
     }
 
     fn is_current(&self, now: i64) -> bool {
         (self.since..self.until).contains(&now)
+    }
+
+    fn use_it(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 }
 

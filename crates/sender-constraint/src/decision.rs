@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use crate::cache::Kept;
 use crate::cnf::{BoundBy, ConfirmationPolicy, Proofs};
 use crate::json;
 use crate::jwt::{MAX_TOKEN, Padding, Unverified};
@@ -114,7 +115,7 @@ impl Origin {
 /// A request that may go on.
 pub struct Authenticated {
     /// The token.
-    pub accepted: Arc<Accepted>,
+    pub accepted: Kept<Accepted>,
     /// Where the verdict on it came from.
     pub origin: Origin,
     /// Which of its bindings this connection proved.
@@ -167,7 +168,11 @@ pub fn authenticate<R: Request + ?Sized, S: Services + ?Sized>(
     let token: &[u8] = &presented.token;
     let (accepted, origin) = match remembered(policy, token, services) {
         Some(accepted) => (accepted, Origin::Remembered),
-        None => accept(policy, token, services).map_err(|refused| describe(refused, token))?,
+        None => {
+            let (accepted, origin) =
+                accept(policy, token, services).map_err(|refused| describe(refused, token))?;
+            (accepted.into(), origin)
+        }
     };
     let bound = accepted.policy.check(&accepted.verdict.confirmation, proofs).map_err(|fault| {
         let refusal = TokenFault::from(fault).into();
@@ -181,7 +186,7 @@ fn remembered<S: Services + ?Sized>(
     policy: &Policy<'_>,
     token: &[u8],
     services: &S,
-) -> Option<Arc<Accepted>> {
+) -> Option<Kept<Accepted>> {
     let is_for = |accepted: &Accepted| {
         Arc::ptr_eq(&accepted.target, policy.target) || *accepted.target == **policy.target
     };
