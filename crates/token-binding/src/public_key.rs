@@ -13,7 +13,7 @@ use openssl::pkey::{PKey, Public};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa};
 use openssl::sign::RsaPssSaltlen;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// RFC 8471 §3.2: a modulus of 2048 bits.
 const MODULUS_LEN: usize = 256;
@@ -111,7 +111,7 @@ impl<'a> Claim<'a> {
         let digest = openssl::sha::sha256(input);
         match *self {
             Self::Ecdsa { point, r, s } => {
-                let Some(group) = P256.as_ref() else { return Ok(false) };
+                let Ok(group) = p256() else { return Ok(false) };
                 let key = ec_key(group, point).map_err(|_| KeyFault::NotOnCurve)?;
                 Ok(verify_ecdsa(&key, &digest, r, s).unwrap_or(false))
             }
@@ -156,9 +156,16 @@ fn is_even(number: &[u8]) -> bool {
     number.last().is_none_or(|last| last & 1 == 0)
 }
 
-/// The curve: to make it costs a sixth of a verification. None where OpenSSL has no P-256: then no signature is valid.
-static P256: LazyLock<Option<EcGroup>> =
-    LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).ok());
+/// The curve, kept, since to make it costs a sixth of a verification. That it could not be made is not kept: the next
+/// verification has the memory that this one lacked.
+fn p256() -> Result<&'static EcGroup, ErrorStack> {
+    static P256: OnceLock<EcGroup> = OnceLock::new();
+    if let Some(group) = P256.get() {
+        return Ok(group);
+    }
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    Ok(P256.get_or_init(|| group))
+}
 
 /// OpenSSL makes sure that the coordinates are reduced and the point is on the curve. That is all there is to check: the
 /// cofactor of P-256 is 1, and this form cannot express the point at infinity.
