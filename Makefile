@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve build release manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri asan valgrind leaks leaks-check faults soak docker-check page-check bench bench-document bench-check bench-baseline install clean
+.PHONY: help setup demo serve build release release-check manual sbom deb deb-check reproducible test fmt clippy doc deny check fuzz fuzz-check miri asan valgrind leaks leaks-check faults soak docker-check page-check bench bench-document bench-check bench-baseline install clean
 
 CARGO ?= cargo
 APXS ?= apxs
@@ -65,7 +65,10 @@ deb: release manual sbom $(CARGO_DEB) ## the Debian package, in target/debian
 	@scripts/setup deb
 	@scripts/deb
 
-deb-check: deb ## install the package in a fresh Debian, use it, and remove it (as root)
+release-check: release ## the library of make release is hardened, and gives away one symbol
+	MOD_TOKEN_BINDING_SO=$(abspath $(TARGET))/release/mod_token_binding.so $(CARGO) test --test httpd lifecycle::the_library
+
+deb-check: release-check deb ## install the package in a fresh Debian, use it, and remove it (as root)
 	@scripts/deb-check
 
 reproducible: deb ## build once more elsewhere: the same, bit for bit
@@ -108,7 +111,7 @@ fuzz-check: ## the same from the committed seeds alone, 20 s for each target
 	@scripts/fuzz check
 
 faults: setup ## break everything around the module, at every point of failure
-	FAULTS=all $(CARGO) test --test httpd faults::
+	FAULTS=all $(CARGO) test --test httpd faults:: -- --show-output
 
 # All of it, half for each of event and prefork.
 SOAK_SECONDS ?= 1800

@@ -12,6 +12,7 @@ use token_binding::{EXPORTER_LABEL, Ekm, KeyPair, KeyParameters, TokenBindingHas
 use super::certificates::{self, pki};
 use super::exchange::Answer;
 use super::httpd::Httpd;
+use super::process::patience;
 
 /// Three keys of one process: of two clients, and the one that the first of them uses at another site.
 pub struct Keys {
@@ -45,7 +46,7 @@ pub fn tbh(key: &KeyPair) -> String {
 
 /// Settings that believe the test CA and offer all key parameters.
 pub fn connector() -> ConnectorBuilder {
-    Connector::builder().ca(pki().ca.certificate.clone())
+    Connector::builder().ca(pki().ca.certificate.clone()).timeout(patience(10))
 }
 
 /// A client certificate of the test's PKI for a connector.

@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
+
+use super::process::patience;
 
 /// A response.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub fn connect_tls(address: SocketAddr, host: &str) -> SslStream<TcpStream> {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(15))).expect("a timeout");
+    stream.set_read_timeout(Some(patience(15))).expect("a timeout");
     stream
 }
 

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::process::poll;
+use super::process::{patience, poll};
 
 /// The error log of one server. A mark is a position in it.
 pub struct ErrorLog {
@@ -31,9 +30,7 @@ impl ErrorLog {
 
     /// Waits until a line after `mark` matches `pattern` and returns it.
     pub fn wait_for(&self, mark: usize, pattern: &str) -> Option<String> {
-        poll(Duration::from_secs(10), || {
-            self.since(mark).lines().find(|line| matches(line, pattern)).map(str::to_owned)
-        })
+        poll(patience(10), || self.since(mark).lines().find(|line| matches(line, pattern)).map(str::to_owned))
     }
 }
 

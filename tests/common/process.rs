@@ -49,6 +49,16 @@ impl Daemon {
     }
 }
 
+/// How long to wait for what does not take so many seconds. `TEST_PATIENCE` says how many times longer it may take here
+/// (`make valgrind`).
+pub fn patience(seconds: u64) -> Duration {
+    static FACTOR: LazyLock<u32> = LazyLock::new(|| {
+        let text = std::env::var("TEST_PATIENCE").unwrap_or_else(|_| "1".to_owned());
+        text.parse().unwrap_or_else(|_| panic!("TEST_PATIENCE={text}: a whole number"))
+    });
+    Duration::from_secs(seconds) * *FACTOR
+}
+
 /// Asks `ready` every few milliseconds until it has an answer; `None` after `limit`.
 pub fn poll<T>(limit: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;

@@ -7,12 +7,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::Duration;
 
 use openssl::ssl::SslVersion;
 use serde_json::json;
 use tokbind::tls::{Connector, Offer};
 
+use crate::common::process::patience;
 use crate::common::{Bound, Builder, Httpd, connector, identity, pki};
 use crate::oauth2::tokens;
 
@@ -160,7 +160,7 @@ impl Load {
         match number % 3 {
             0 => {
                 let mut tcp = TcpStream::connect(self.server).expect("the server listens");
-                tcp.set_read_timeout(Some(Duration::from_secs(15))).expect("a timeout");
+                tcp.set_read_timeout(Some(patience(15))).expect("a timeout");
                 tcp.write_all(b"\x16\x03\x01\x00\x05hello").expect("the server reads");
                 let _ = tcp.read_to_end(&mut Vec::new());
             }

@@ -4,7 +4,6 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use openssl::ssl::{
     ExtensionContext, SslConnector, SslConnectorBuilder, SslMethod, SslStream, SslVerifyMode, SslVersion,
@@ -13,6 +12,7 @@ use token_binding::EXTENSION_TYPE;
 
 use crate::common::bound::{Exporter, thumbprint};
 use crate::common::certificates::Identity;
+use crate::common::process::patience;
 use crate::common::{Bound, Builder, Httpd, id, keys, pki};
 use crate::server_status::{moved, watch};
 
@@ -52,7 +52,7 @@ fn client(
         )
         .unwrap();
     let tcp = TcpStream::connect(server.tls()).unwrap();
-    tcp.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    tcp.set_read_timeout(Some(patience(15))).unwrap();
     let stream =
         builder.build().configure().unwrap().verify_hostname(false).connect("localhost", tcp).unwrap();
     Bound::over(stream, "localhost")

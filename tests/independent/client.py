@@ -15,6 +15,7 @@ keying material it signs, or give it in hex as `ekm`; `identity` names another k
 
 import hashlib
 import json
+import os
 import socket
 import sys
 
@@ -150,7 +151,8 @@ class Client:
         # It would compress its certificate for servers that never said they can read that.
         settings.certificate_compression_send = settings.certificate_compression_receive = []
         former = self.connections[command["resume"]].session if "resume" in command else None
-        sock = socket.create_connection((command.get("host", "127.0.0.1"), command["port"]), timeout=15)
+        seconds = 15 * int(os.environ.get("TEST_PATIENCE", "1"))  # as patience() in tests/common
+        sock = socket.create_connection((command.get("host", "127.0.0.1"), command["port"]), timeout=seconds)
         connection = Connection(sock, command, former)
         alpn = [command["alpn"].encode("ascii")] if "alpn" in command else None
         name = command.get("sni", "localhost")

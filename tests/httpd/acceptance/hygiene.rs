@@ -5,7 +5,7 @@ use serde_json::json;
 use super::stage::SPOOF;
 use super::{Row, row};
 use crate::common::exchange::get_plain;
-use crate::common::process::poll;
+use crate::common::process::{patience, poll};
 
 /// Each with the spelling that CGI takes for the same name.
 const NAMES: [&str; 17] = [
@@ -147,7 +147,7 @@ fn trailers(s: &mut super::Stage, connection: &str, message: &str) -> String {
     );
     let answer = s.client.exchange(connection, &head);
     s.note(&answer);
-    let line = poll(std::time::Duration::from_secs(5), || {
+    let line = poll(patience(5), || {
         let log = s.server.file("headers.log");
         log.lines().find(|line| line.starts_with(&marker)).map(str::to_owned)
     });

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::{Row, row};
-use crate::common::process::poll;
+use crate::common::process::{patience, poll};
 
 pub const ROWS: &[Row] = &[
     row("one info line with a reason for each refusal", "surface", "as many lines as refusals", |s| {
         let refused = s.refused;
         let lines = || s.server.log().lines().filter(|line| is_refusal(line)).count();
         // The last one may still be on its way.
-        poll(std::time::Duration::from_secs(2), || (lines() >= refused).then_some(()));
+        poll(patience(2), || (lines() >= refused).then_some(()));
         match lines() {
             lines if lines == refused => "as many lines as refusals".to_owned(),
             lines => format!("{lines} lines for {refused} refusals"),

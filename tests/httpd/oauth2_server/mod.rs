@@ -16,7 +16,7 @@ use tokbind::tls::{Connector, Offer};
 use crate::common::authorization_server::{AuthorizationServer, Format, Grant, SECRET};
 use crate::common::certificates::Identity;
 use crate::common::exchange::{Answer, get_plain};
-use crate::common::process::poll;
+use crate::common::process::{patience, poll};
 use crate::common::{Bound, Builder, Httpd, bound, connector, site};
 
 /// The authorization server, with a CA file that httpd's children may read too.
@@ -65,7 +65,7 @@ pub fn resource_server(authorization_server: &AuthorizationServer, places: &[(&s
 /// asked.
 pub fn keys_were_fetched(issuer: &AuthorizationServer, times: u64) {
     let fetched = || (issuer.counts().jwks >= times).then_some(());
-    poll(Duration::from_secs(10), fetched).expect("keys are fetched before the first request");
+    poll(patience(10), fetched).expect("keys are fetched before the first request");
     // And until the answer has come.
     thread::sleep(Duration::from_millis(500));
 }
