@@ -35,11 +35,19 @@ fn counted(server: &Httpd, place: &str, token: &str) -> String {
     format!("{status} {change}")
 }
 
+/// The same token with another signature.
+fn forged(token: &str) -> String {
+    let (rest, end) = token.split_at(token.len() - 10);
+    let other = if end.starts_with('A') { "B" } else { "A" };
+    format!("{rest}{other}{}", &end[1..])
+}
+
 #[test]
 fn each_verdict_of_keys_in_the_configuration() {
     let server = api(&[
         ("api", "OAuth2TokenVerify jwk {one} aud=here&verify.iat.slack_after=60"),
         ("bound", "OAuth2TokenVerify jwk {one} type=mtls"),
+        ("issuer", "OAuth2TokenVerify jwk {one} iss=https://as.test"),
         ("scope", "OAuth2TokenVerify jwk {one}\nRequire oauth2_claim scope:write"),
     ])
     .start();
@@ -78,6 +86,8 @@ fn each_verdict_of_keys_in_the_configuration() {
         assert_eq!(counted(&server, "api", &token), format!("401 OAuth2KeysRefused{label} 1"));
     }
     assert_eq!(counted(&server, "bound", &token(json!({}))), "401 OAuth2KeysRefusedUnbound 1");
+    let others = token(json!({"iss": "https://other.test"}));
+    assert_eq!(counted(&server, "issuer", &others), "401 OAuth2KeysRefusedIssuer 1");
     // A token that is known is refused all the same, and by the verifier that knew it.
     let bound = token(bound_to(&pki().client_a));
     for _ in 0..2 {
@@ -133,11 +143,7 @@ fn of_several_verifiers_the_one_whose_word_holds_is_counted() {
     assert_eq!(counted(&server, "api", &good), "200 OAuth2JwksUriVerified 1");
     assert_eq!(counted(&server, "api", &good), "200 OAuth2JwksUriRemembered 1");
     // The first one says only that it is of another issuer.
-    let mut forged = good.into_bytes();
-    let last = forged.len() - 10;
-    forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
-    let forged = String::from_utf8(forged).unwrap();
-    assert_eq!(counted(&server, "api", &forged), "401 OAuth2JwksUriRefusedSignature 1");
+    assert_eq!(counted(&server, "api", &forged(&good)), "401 OAuth2JwksUriRefusedSignature 1");
     let other = keys().one.token(&claims(json!({"iss": "https://other.test"})));
     assert_eq!(counted(&server, "api", &other), "200 OAuth2KeysVerified 1");
 }
@@ -152,6 +158,72 @@ fn what_a_shared_cache_knew() {
     // Another list of verifiers remembers nothing of it, and the verifier is the same one.
     assert_eq!(counted(&server, "second", &token), "200 OAuth2KeysShared 1");
     assert_eq!(counted(&server, "second", &token), "200 OAuth2KeysRemembered 1");
+}
+
+#[test]
+fn a_shared_cache_that_failed() {
+    let server = api(&[("api", "OAuth2TokenVerify jwk {one} verify.cache=default")])
+        // Nobody listens there.
+        .config("OAuth2CryptoPassphrase \"correct horse battery staple\"\nOAuth2Cache redis host=127.0.0.1&port=1")
+        .expect_log("token cache: redis at 127.0.0.1:1")
+        .start();
+    let change = "200 OAuth2CacheFailed 1, OAuth2KeysVerified 1";
+    assert_eq!(counted(&server, "api", &token(json!({"jti": "1"}))), change);
+    // It is not asked again for some seconds.
+    assert_eq!(counted(&server, "api", &token(json!({"jti": "2"}))), "200 OAuth2KeysVerified 1");
+}
+
+/// Keys of `keys().ec` in each form that is fetched: PEM, and metadata that names a set.
+fn key_server() -> Backend {
+    Backend::answering(|head| {
+        let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap_or_default();
+        let body = match head.split(' ').nth(1) {
+            Some("/key.pem" | "/of-load-balancers/ec") => {
+                String::from_utf8(keys().ec.private.public_key_to_pem().unwrap()).unwrap()
+            }
+            Some("/.well-known/openid-configuration") => {
+                json!({"issuer": format!("https://{host}"), "jwks_uri": format!("https://{host}/keys")})
+                    .to_string()
+            }
+            _ => json!({"keys": [keys().ec.jwk()]}).to_string(),
+        };
+        ("200 OK", "application/json", body)
+    })
+}
+
+#[test]
+fn each_kind_of_verifier_that_fetches_keys() {
+    const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/x/y";
+    let issuer = key_server();
+    let ca = "ca_file={pki}/ca.pem";
+    let host = "https://localhost:{issuer}";
+    let balancer =
+        format!("OAuth2TokenVerify aws_alb {ARN} alb_base_url={host}/of-load-balancers&aws_alb.{ca}");
+    let metadata = format!(
+        "OAuth2TokenVerify metadata {host}/.well-known/openid-configuration metadata.{ca}&jwks_uri.{ca}"
+    );
+    let pem = format!("OAuth2TokenVerify eckey_uri {host}/key.pem iss=https://as.test&eckey_uri.{ca}");
+    let server = api(&[("pem", &pem), ("balancer", &balancer), ("metadata", &metadata)])
+        .value("issuer", issuer.port())
+        .start();
+    let fetched = || (counters(&server)["OAuth2Fetched"] == 2).then_some(());
+    poll(Duration::from_secs(10), fetched).expect("metadata and a set are fetched when the child starts");
+    let ec = &keys().ec;
+    let of_balancer =
+        |signer: &str| ec.sign(&json!({"alg": "ES256", "kid": "ec", "signer": signer}), &claims(json!({})));
+    let of_issuer = |issuer: &str| ec.token(&claims(json!({"iss": issuer})));
+    let named = format!("https://localhost:{}", issuer.port());
+    for (place, kind, good, others, fetches) in [
+        // A single key is fetched when the first token needs it.
+        ("pem", "EckeyUri", of_issuer("https://as.test"), of_issuer(&named), ", OAuth2Fetched 1"),
+        ("balancer", "AwsAlb", of_balancer(ARN), of_balancer("arn:aws:other"), ", OAuth2Fetched 1"),
+        ("metadata", "Metadata", of_issuer(&named), of_issuer("https://as.test"), ""),
+    ] {
+        assert_eq!(counted(&server, place, &good), format!("200 OAuth2{kind}Verified 1{fetches}"));
+        assert_eq!(counted(&server, place, &good), format!("200 OAuth2{kind}Remembered 1"));
+        assert_eq!(counted(&server, place, &forged(&good)), format!("401 OAuth2{kind}RefusedSignature 1"));
+        assert_eq!(counted(&server, place, &others), format!("401 OAuth2{kind}RefusedIssuer 1"));
+    }
 }
 
 #[test]
