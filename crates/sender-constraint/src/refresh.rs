@@ -1,10 +1,12 @@
 //! A document that is fetched now and then: a key set, metadata. Who fetches it when, and what serves meanwhile.
 //!
 //! Fetching itself is not done here; a [`Permit`] says that the holder, and nobody else, is to do it. There is no thread:
-//! whoever finds that it is time fetches, everybody else goes on with what is there.
+//! whoever finds that it is time fetches, everybody else goes on with what is there. While it is fresh, nobody takes a lock.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
 
 /// A document is fresh for at least this long, whatever its Cache-Control says: no server can make us ask all the time.
 pub const FRESH_LEAST: Duration = Duration::from_secs(30);
@@ -18,12 +20,14 @@ pub const STALE_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// One document, shared by all threads of a process.
 pub struct Refreshed<T> {
-    state: Mutex<State<T>>,
+    /// Replaced by who has locked `fetches`.
+    held: ArcSwapOption<Held<T>>,
+    fetches: Mutex<Fetches>,
     fresh_most: Duration,
 }
 
-struct State<T> {
-    held: Option<Held<T>>,
+#[derive(Default)]
+struct Fetches {
     fetching: bool,
     last_fetch: Option<Instant>,
     /// Fetches in a row that failed.
@@ -52,21 +56,29 @@ impl<T> Refreshed<T> {
     /// Nothing yet. A document without Cache-Control will be fresh for `fresh_most`, and none longer.
     #[must_use]
     pub fn new(fresh_most: Duration) -> Self {
-        let state = State { held: None, fetching: false, last_fetch: None, failures: 0 };
-        Self { state: Mutex::new(state), fresh_most: fresh_most.max(FRESH_LEAST) }
+        Self {
+            held: ArcSwapOption::empty(),
+            fetches: Mutex::default(),
+            fresh_most: fresh_most.max(FRESH_LEAST),
+        }
     }
 
     /// What there is at this time.
     pub fn look(&self, now: Instant) -> Lookup<'_, T> {
-        let mut state = self.lock();
-        let usable = state.held.as_ref().filter(|held| now < held.fresh_until + STALE_MOST);
-        match usable.map(|held| (Arc::clone(&held.document), now < held.fresh_until)) {
-            Some((document, true)) => Lookup::Held(document),
-            Some((document, false)) => match self.permit(&mut state, now, Duration::ZERO) {
-                Some(permit) => Lookup::Stale(document, permit),
-                None => Lookup::Held(document),
-            },
-            None => self.permit(&mut state, now, Duration::ZERO).map_or(Lookup::Pending, Lookup::Nothing),
+        if let Some(document) = self.peek(now) {
+            return Lookup::Held(document);
+        }
+        let mut fetches = self.lock();
+        // who had the lock may have fetched it
+        if let Some(document) = self.peek(now) {
+            return Lookup::Held(document);
+        }
+        let permit = self.permit(&mut fetches, now, Duration::ZERO);
+        match (self.held_until(now, |held| held.fresh_until + STALE_MOST), permit) {
+            (Some(document), Some(permit)) => Lookup::Stale(document, permit),
+            (Some(document), None) => Lookup::Held(document),
+            (None, Some(permit)) => Lookup::Nothing(permit),
+            (None, None) => Lookup::Pending,
         }
     }
 
@@ -78,18 +90,22 @@ impl<T> Refreshed<T> {
     /// Asks for a fetch because there is nothing, or because a fifth of the fresh time is left: for those who have time
     /// to fetch before a request needs it.
     pub fn due(&self, now: Instant) -> Option<Permit<'_, T>> {
-        let mut state = self.lock();
-        if state.held.as_ref().is_some_and(|held| now < held.renew_at) {
+        let mut fetches = self.lock();
+        if self.held_until(now, |held| held.renew_at).is_some() {
             return None;
         }
-        self.permit(&mut state, now, Duration::ZERO)
+        self.permit(&mut fetches, now, Duration::ZERO)
     }
 
     /// What there is, if it is fresh; nobody is asked to fetch.
     #[must_use]
     pub fn peek(&self, now: Instant) -> Option<Arc<T>> {
-        let state = self.lock();
-        state.held.as_ref().filter(|held| now < held.fresh_until).map(|held| Arc::clone(&held.document))
+        self.held_until(now, |held| held.fresh_until)
+    }
+
+    fn held_until(&self, now: Instant, end: impl Fn(&Held<T>) -> Instant) -> Option<Arc<T>> {
+        let held = self.held.load();
+        held.as_ref().filter(|held| now < end(held)).map(|held| Arc::clone(&held.document))
     }
 
     /// Whether the last fetch failed: then an unknown key says nothing about the token.
@@ -98,34 +114,36 @@ impl<T> Refreshed<T> {
         self.lock().failures > 0
     }
 
-    fn permit(&self, state: &mut State<T>, now: Instant, interval: Duration) -> Option<Permit<'_, T>> {
-        let pause = if state.failures == 0 { interval } else { interval.max(retry_after(state.failures)) };
-        let too_early = state.last_fetch.is_some_and(|last| now < last + pause);
-        if state.fetching || too_early {
+    fn permit(&self, fetches: &mut Fetches, now: Instant, interval: Duration) -> Option<Permit<'_, T>> {
+        let pause =
+            if fetches.failures == 0 { interval } else { interval.max(retry_after(fetches.failures)) };
+        let too_early = fetches.last_fetch.is_some_and(|last| now < last + pause);
+        if fetches.fetching || too_early {
             return None;
         }
-        state.fetching = true;
-        state.last_fetch = Some(now);
+        fetches.fetching = true;
+        fetches.last_fetch = Some(now);
         Some(Permit { of: self, done: false })
     }
 
     fn finish(&self, result: Option<(Arc<T>, Option<Duration>)>, now: Instant) {
-        let mut state = self.lock();
-        state.fetching = false;
-        state.last_fetch = Some(now);
+        let mut fetches = self.lock();
+        fetches.fetching = false;
+        fetches.last_fetch = Some(now);
         match result {
             Some((document, max_age)) => {
                 let fresh = max_age.unwrap_or(self.fresh_most).clamp(FRESH_LEAST, self.fresh_most);
-                state.held = Some(Held { document, renew_at: now + fresh / 5 * 4, fresh_until: now + fresh });
-                state.failures = 0;
+                let held = Held { document, renew_at: now + fresh / 5 * 4, fresh_until: now + fresh };
+                self.held.store(Some(Arc::new(held)));
+                fetches.failures = 0;
             }
-            None => state.failures = state.failures.saturating_add(1),
+            None => fetches.failures = fetches.failures.saturating_add(1),
         }
     }
 
     /// The state is consistent between any two statements here, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Fetches> {
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
