@@ -29,8 +29,9 @@ fn two_servers_share_a_redis_that_reads_nothing() {
     let login = "AUTH \"open sesame\"";
     let secret = "nobody-else-may-read-this";
     let token = issuer.token(&Grant { claims: json!({"group": secret}), ..opaque() });
-    let start =
-        |passphrase: &str| with_redis(&issuer, &redis, "password=open%20sesame").config(passphrase).start();
+    // Under valgrind, half a second is not enough.
+    let options = "password=open%20sesame&timeout=5000";
+    let start = |passphrase: &str| with_redis(&issuer, &redis, options).config(passphrase).start();
     let first = start(PASSPHRASE);
     assert_eq!(status(&first, PATH, &token), 200);
     let before = issuer.counts();
