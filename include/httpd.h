@@ -1,4 +1,5 @@
 /* The one header bindgen reads: what src/ uses of httpd, APR and our own shim. */
+#include <time.h>
 #include <httpd.h>
 #include <http_config.h>
 #include <http_connection.h>

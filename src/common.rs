@@ -11,12 +11,14 @@ use sender_constraint::target::TargetSettings;
 use sender_constraint::verdict::Sealer;
 use sender_constraint::verifier::Verifier;
 use sender_constraint::verifier_config::CacheName;
+use sender_constraint::waiting_room::Places;
 use zeroize::Zeroizing;
 
 use crate::counters::{Counters, Lane};
 use crate::ffi;
 use crate::pool::Pool;
 use crate::shared_cache::SharedCache;
+use crate::waiting_room;
 
 /// One per configuration. Filled while it is read; only read afterwards.
 #[derive(Default)]
@@ -28,6 +30,7 @@ pub(crate) struct Common {
     finished: OnceLock<Finished>,
     process: OnceLock<Process>,
     counters: OnceLock<&'static Counters>,
+    places: OnceLock<&'static Places>,
 }
 
 /// What was filled, once the configuration has been read.
@@ -71,6 +74,8 @@ pub(crate) struct Process {
     pub(crate) http: http::Client,
     /// How many threads may wait for an authorization server's introspection: half of them, so that the others serve on.
     pub(crate) most_waiting: u32,
+    /// How many workers the server may have.
+    pub(crate) workers: usize,
     /// When it was last seen whether keys should be fetched, in seconds since 1970.
     looked_after: AtomicI64,
 }
@@ -83,18 +88,11 @@ impl Default for Process {
         Self {
             memory: Memory::new(REMEMBERED_TOKENS),
             http: http::Client::new(),
-            most_waiting: threads() / 2,
+            most_waiting: u32::try_from(waiting_room::threads() / 2).unwrap_or(u32::MAX),
+            workers: waiting_room::workers(),
             looked_after: AtomicI64::new(0),
         }
     }
-}
-
-/// How many threads of one process serve requests.
-fn threads() -> u32 {
-    let mut threads = 0;
-    // SAFETY: writes the answer, where the MPM has one.
-    unsafe { ffi::ap_mpm_query(ffi::AP_MPMQ_MAX_THREADS, &raw mut threads) };
-    u32::try_from(threads).unwrap_or(0)
 }
 
 impl Process {
@@ -188,6 +186,15 @@ impl Common {
     pub(crate) fn set_counters(&self, counters: &'static Counters) {
         // A second call would bring the same ones.
         let _ = self.counters.set(counters);
+    }
+
+    pub(crate) fn set_places(&self, places: &'static Places) {
+        let _ = self.places.set(places);
+    }
+
+    /// Where those wait that ask an authorization server.
+    pub(crate) fn places(&self) -> Option<&'static Places> {
+        self.places.get().copied()
     }
 
     /// Where things are counted, if they are.

@@ -1,6 +1,5 @@
 //! What is counted: by all processes together, without a lock, for mod_status.
 
-use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sender_constraint::decision::Origin;
@@ -186,12 +185,7 @@ pub(crate) struct Counters {
 
 // SAFETY: atomics, for which zero is a value.
 unsafe impl Shared for Counters {
-    const NAME: &CStr = match CStr::from_bytes_with_nul(
-        concat!("mod_token_binding counters ", env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
-    ) {
-        Ok(name) => name,
-        Err(_) => c"mod_token_binding counters",
-    };
+    const NAME: &str = "counters";
 }
 
 /// Where one thread counts, or nowhere.

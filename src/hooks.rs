@@ -154,7 +154,7 @@ pub(crate) unsafe extern "C" fn post_config(
         // SAFETY: httpd passes its main server.
         if let Some(server) = unsafe { server.as_ref() } {
             // SAFETY: in post_config.
-            unsafe { start::count(common, server) };
+            unsafe { start::share(common, server) };
         }
         // SAFETY: in post_config, once.
         match unsafe { oauth2::start::parent(common, server, pconf) } {

@@ -28,6 +28,7 @@ mod socache;
 mod status;
 mod table;
 mod tls;
+mod waiting_room;
 
 use std::ffi::{c_char, c_int};
 use std::ptr::{null, null_mut};

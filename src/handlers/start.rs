@@ -43,22 +43,29 @@ pub(crate) fn check(config: &ServerConfig, mod_ssl_is_loaded: bool) -> Result<()
     Ok(())
 }
 
-/// Prepares the counters: those of the generation before, if there was one. To count is not worth a start that fails.
+/// Prepares what all processes share: what the generation before had, if there was one. None of it is worth a start that
+/// fails.
 ///
 /// # Safety
 /// Called from post_config with its server.
-pub(crate) unsafe fn count(common: &Common, server: &ffi::server_rec) {
-    if let Some(counters) = shared_memory::existing::<Counters>() {
-        common.set_counters(counters);
-        return;
-    }
+pub(crate) unsafe fn share(common: &Common, server: &ffi::server_rec) {
     // SAFETY: as our caller's.
-    match unsafe { shared_memory::create::<Counters>(server) } {
+    match unsafe { shared_memory::existing_or_new(server) } {
         Ok(counters) => common.set_counters(counters),
         Err(status) => log::server!(
             Some(server),
             Warning,
             "counters: no shared memory to count in, so mod_status shows none: APR's error {status}"
+        ),
+    }
+    // SAFETY: as our caller's.
+    match unsafe { shared_memory::existing_or_new(server) } {
+        Ok(places) => common.set_places(places),
+        Err(status) => log::server!(
+            Some(server),
+            Warning,
+            "waiting room: no shared memory, so each process by itself limits how many requests wait for an authorization \
+             server: APR's error {status}"
         ),
     }
 }

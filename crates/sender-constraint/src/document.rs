@@ -42,12 +42,19 @@ impl<S: Services + ?Sized, T> Fetch<'_, S, T> {
     ///
     /// # Errors
     ///
-    /// No answer, or one that is no such document.
+    /// No answer, or one that is no such document; or too many wait for one.
     pub fn run(&self, permit: Permit<'_, T>, oldest: i64) -> Result<Arc<T>, Outage> {
         let key = document_key(&self.endpoint.url, self.settings().as_bytes());
         if let Some((document, fresh)) = self.read_cache(&key, oldest) {
             return Ok(permit.fetched(document, Some(fresh), self.services.instant()));
         }
+        let _place = match services::place(self.services, self.endpoint) {
+            Ok(place) => place,
+            Err(outage) => {
+                permit.returned();
+                return Err(outage);
+            }
+        };
         match self.ask_server(&key) {
             Ok((document, fresh)) => {
                 self.services.observe(&Event::Fetched { url: &self.endpoint.url });

@@ -1,4 +1,5 @@
-//! How many requests may wait for an authorization server at the same time.
+//! How many requests may wait for an authorization server at the same time, in one process. Of all processes together:
+//! [`crate::waiting_room`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -49,3 +49,4 @@ pub mod verdict;
 pub mod verification_key;
 pub mod verifier;
 pub mod verifier_config;
+pub mod waiting_room;

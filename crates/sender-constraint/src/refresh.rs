@@ -122,8 +122,8 @@ impl<T> Refreshed<T> {
             return None;
         }
         fetches.fetching = true;
-        fetches.last_fetch = Some(now);
-        Some(Permit { of: self, done: false })
+        let before = fetches.last_fetch.replace(now);
+        Some(Permit { of: self, before, done: false })
     }
 
     fn finish(&self, result: Option<(Arc<T>, Option<Duration>)>, now: Instant) {
@@ -155,6 +155,8 @@ fn retry_after(failures: u32) -> Duration {
 /// The right and the duty to fetch. Dropped without a document, it counts as a failure, so that a panic blocks nobody.
 pub struct Permit<'r, T> {
     of: &'r Refreshed<T>,
+    /// When somebody fetched last.
+    before: Option<Instant>,
     done: bool,
 }
 
@@ -170,6 +172,15 @@ impl<T> Permit<'_, T> {
     /// It did not.
     pub fn failed(mut self, now: Instant) {
         self.of.finish(None, now);
+        self.done = true;
+    }
+
+    /// Nobody was asked: all is as if this permit had not been given.
+    pub fn returned(mut self) {
+        let mut fetches = self.of.lock();
+        fetches.fetching = false;
+        fetches.last_fetch = self.before;
+        drop(fetches);
         self.done = true;
     }
 }
@@ -279,6 +290,21 @@ mod tests {
         permit.fetched(2, None, start + seconds(11));
         assert!(document.look_again(start + seconds(20)).is_none());
         assert!(document.look_again(start + seconds(21)).is_some());
+    }
+
+    #[test]
+    fn a_permit_that_is_returned_leaves_no_trace() {
+        let (empty, start) = (Refreshed::<u32>::new(seconds(3600)), Instant::now());
+        for _ in 0..3 {
+            let Lookup::Nothing(permit) = empty.look(start) else { panic!() };
+            permit.returned();
+        }
+        assert!(!empty.is_failing());
+        let document = filled(start, None);
+        for _ in 0..3 {
+            document.look_again(start + seconds(10)).unwrap().returned();
+        }
+        assert!(document.look_again(start + seconds(9)).is_none(), "it is still the last fetch that counts");
     }
 
     #[test]

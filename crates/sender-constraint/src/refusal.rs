@@ -83,6 +83,9 @@ pub enum Outage {
     /// Another request is fetching at this moment, or the last fetch failed and it is too early for the next.
     #[error("keys are not there yet")]
     Pending,
+    /// As many workers wait for it as may ([`crate::waiting_room`]).
+    #[error("as many workers as may wait for this authorization server wait for it already")]
+    Crowded,
     /// No verifier applies to this part of the site.
     #[error("no OAuth2TokenVerify applies here")]
     NoVerifier,
@@ -159,7 +162,7 @@ impl Refusal {
     #[must_use]
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Unavailable(Outage::Pending) => Some(1),
+            Self::Unavailable(Outage::Pending | Outage::Crowded) => Some(1),
             Self::Unavailable(_) => Some(10),
             _ => None,
         }

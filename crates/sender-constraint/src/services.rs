@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use crate::cache::Cache;
 use crate::decision::Accepted;
-use crate::exchange::Transport;
+use crate::exchange::{Endpoint, Transport};
 use crate::gate::WAITING_MOST;
 use crate::refusal::Outage;
 use crate::verdict::CacheKey;
 use crate::verifier_config::CacheName;
+use crate::waiting_room::{Place, WaitingRoom};
 
 /// The surroundings of a decision.
 ///
@@ -41,6 +42,12 @@ pub trait Services: Transport {
         WAITING_MOST
     }
 
+    /// Where whoever is about to wait for an authorization server takes a place, among those of all processes. `None` where
+    /// waiting keeps no worker from its requests.
+    fn waiting_room(&self) -> Option<WaitingRoom<'_>> {
+        None
+    }
+
     /// Something happened that is counted or logged.
     fn observe(&self, event: &Event<'_>) {
         let _ = event;
@@ -67,6 +74,14 @@ pub(crate) fn share<S: Services + ?Sized>(
     if *cache != CacheName::None && until > services.now() {
         services.share(cache, key, value, until);
     }
+}
+
+/// A place to wait for this endpoint, where one is needed; refused while too many wait.
+pub(crate) fn place<'s, S: Services + ?Sized>(
+    services: &'s S,
+    endpoint: &Endpoint,
+) -> Result<Option<Place<'s>>, Outage> {
+    services.waiting_room().map(|room| room.enter(endpoint).ok_or(Outage::Crowded)).transpose()
 }
 
 /// What is counted or logged.

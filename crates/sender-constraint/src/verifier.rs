@@ -269,6 +269,7 @@ impl Verifier {
         services: &S,
     ) -> Result<Introspected, Outage> {
         let pass = self.gate.enter(services.instant(), services.most_waiting()).ok_or(Outage::Pending)?;
+        let _place = services::place(services, endpoint)?;
         let request = introspection.request(endpoint, token, issuer, services.now())?;
         services.observe(&Event::Introspected);
         let answer = services.send(&request).map_err(Outage::Transport);

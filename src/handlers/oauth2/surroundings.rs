@@ -8,12 +8,14 @@ use sender_constraint::exchange::{Answer, Exchange, Transport};
 use sender_constraint::services::{Errand, Event, Memory, Services};
 use sender_constraint::verdict::CacheKey;
 use sender_constraint::verifier_config::CacheName;
+use sender_constraint::waiting_room::WaitingRoom;
 
 use crate::common::{Common, Process};
 use crate::counters::Count;
 use crate::log;
 use crate::pool::Pool;
 use crate::request::Request;
+use crate::waiting_room;
 
 /// A process that starts serves nobody while it fetches keys, so all of that together does not take long.
 const AT_START: Duration = Duration::from_secs(2);
@@ -149,6 +151,13 @@ impl Services for Surroundings<'_> {
 
     fn most_waiting(&self) -> u32 {
         self.process.most_waiting
+    }
+
+    /// A process that starts is no worker yet, and all of them start at the same time.
+    fn waiting_room(&self) -> Option<WaitingRoom<'_>> {
+        let places = self.common.places().filter(|_| self.request.is_some())?;
+        let (workers, now) = (self.process.workers, waiting_room::milliseconds());
+        Some(WaitingRoom { places, workers, now })
     }
 
     fn observe(&self, event: &Event<'_>) {

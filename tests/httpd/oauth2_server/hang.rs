@@ -38,7 +38,7 @@ fn at_once(server: &Httpd, path: &str, tokens: &[String]) -> Vec<Answer> {
 }
 
 /// The processes that serve.
-fn children(server: &Httpd) -> Vec<u32> {
+pub(super) fn children(server: &Httpd) -> Vec<u32> {
     let path = format!("/proc/{0}/task/{0}/children", server.pid());
     let text = fs::read_to_string(path).unwrap_or_default();
     // mod_cgid has a process of its own, which is not one of the server's threads' kind.
@@ -49,12 +49,12 @@ fn children(server: &Httpd) -> Vec<u32> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).filter(is_worker).collect()
 }
 
-fn kill(pid: u32) {
+pub(super) fn kill(pid: u32) {
     let done = Command::new("sh").args(["-c", "kill -KILL \"$0\"", &pid.to_string()]).status();
     assert!(done.is_ok_and(|status| status.success()));
 }
 
-fn unavailable(answers: &[Answer]) {
+pub(super) fn unavailable(answers: &[Answer]) {
     for answer in answers {
         assert_eq!(answer.status, 503, "{answer:?}");
         let seconds = answer.header("Retry-After").and_then(|value| value.parse::<u32>().ok());

@@ -115,6 +115,7 @@ fn without_shared_memory_nothing_is_counted_and_everything_works() {
         .module(panics::module())
         .environment("INJECT_FAILURE", "shared_memory")
         .expect_log("counters: no shared memory to count in")
+        .expect_log("waiting room: no shared memory")
         .start();
     bound_request(&server);
     assert_eq!(Bound::open(&server).unbound("/hello.txt", &[]).status, 400);

@@ -14,7 +14,7 @@ use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use sender_constraint::cnf::Proofs;
 use sender_constraint::decision::{Authenticated, Policy, Refused, Verifiers, authenticate};
-use sender_constraint::exchange::{Answer, Exchange, Transport};
+use sender_constraint::exchange::{Answer, Endpoint, Exchange, Transport};
 use sender_constraint::provider;
 use sender_constraint::refusal::Refusal;
 use sender_constraint::services::{Event, Memory, Services};
@@ -23,6 +23,7 @@ use sender_constraint::token_source::{Request, TokenSources};
 use sender_constraint::verdict::CacheKey;
 use sender_constraint::verifier::Verifier;
 use sender_constraint::verifier_config::{CacheName, VerifierConfig};
+use sender_constraint::waiting_room::{Place, Places, WaitingRoom};
 use serde_json::{Value, json};
 use token_binding::base64url;
 
@@ -90,6 +91,7 @@ pub struct World {
     pub requests: RefCell<Vec<(String, String, Option<String>)>>,
     pub cache: RefCell<HashMap<[u8; 32], Vec<u8>>>,
     pub events: RefCell<Vec<String>>,
+    pub places: Places,
 }
 
 impl World {
@@ -102,6 +104,7 @@ impl World {
             requests: RefCell::default(),
             cache: RefCell::default(),
             events: RefCell::default(),
+            places: Places::default(),
         }
     }
 
@@ -124,6 +127,19 @@ impl World {
 
     pub fn count(&self, event: &str) -> usize {
         self.events.borrow().iter().filter(|seen| seen.starts_with(event)).count()
+    }
+
+    /// As many of this server's two workers as may wait for `url` do.
+    pub fn crowd(&self, url: &str) -> Place<'_> {
+        let endpoint = Endpoint {
+            url: url.to_owned(),
+            verify_tls: true,
+            ca_file: None,
+            client_certificate: None,
+            proxy: None,
+            timeout: Duration::from_secs(1000),
+        };
+        self.waiting_room().unwrap().enter(&endpoint).unwrap()
     }
 
     /// Forgets what the process remembers, as another process would not know it.
@@ -161,6 +177,10 @@ impl Services for World {
     }
     fn share(&self, _: &CacheName, key: &CacheKey, value: &[u8], _: i64) {
         self.cache.borrow_mut().insert(*key.as_bytes(), value.to_vec());
+    }
+    fn waiting_room(&self) -> Option<WaitingRoom<'_>> {
+        let now = u64::try_from(self.now.get()).unwrap() * 1000;
+        Some(WaitingRoom { places: &self.places, workers: 2, now })
     }
     fn observe(&self, event: &Event<'_>) {
         self.events.borrow_mut().push(format!("{event:?}"));
