@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use crate::body::Body;
 use crate::ffi;
 use crate::guard;
-use crate::handlers::{client_cert, referred, strip};
+use crate::handlers::{referred, strip, vary};
 use crate::request::Request;
 
 /// Ends a request whose filters could not be put in place: what they do must not be left out.
@@ -58,8 +58,8 @@ macro_rules! response_filters {
 response_filters! {
     /// The filter [`referred::FILTER`].
     referred_filter: referred::respond;
-    /// The filter [`client_cert::FILTER`].
-    client_cert_filter: client_cert::respond;
+    /// The filter [`vary::FILTER`].
+    vary_filter: vary::respond;
 }
 
 /// The filter [`strip::TRAILERS`]: lets the body through and looks at the trailers that came with its end.

@@ -12,7 +12,7 @@ use crate::handlers::authorization::{Outcome, TokenBindingRequirement};
 use crate::handlers::oauth2::authorization::Requirement;
 use crate::handlers::server_status::{self, Style};
 use crate::handlers::{
-    authorization, binding, certificate, client_cert, oauth2, oidc_session, pass, referred, start,
+    authorization, binding, certificate, client_cert, oauth2, oidc_session, pass, referred, start, vary,
     verification,
 };
 use crate::pool::Pool;
@@ -299,7 +299,8 @@ pub(crate) unsafe extern "C" fn insert_filter(r: *mut ffi::request_rec) {
     let insert = || {
         injected(request, "insert_filter");
         pass::before_handler(request);
-        client_cert::before_handler(request);
+        client_cert::headers(request);
+        vary::before_handler(request);
         referred::insert_filter(request);
     };
     guard::guard_else(insert, || request.add_output_filter(FAILED));

@@ -189,8 +189,8 @@ unsafe extern "C" fn register_hooks(pool: *mut ffi::apr_pool_t) {
         ffi::APR_HOOK_LAST
     ));
     register!(ap_register_output_filter(
-        handlers::client_cert::FILTER.as_ptr(),
-        Some(filters::client_cert_filter),
+        handlers::vary::FILTER.as_ptr(),
+        Some(filters::vary_filter),
         None,
         ffi::ap_filter_type_AP_FTYPE_CONTENT_SET
     ));

@@ -149,6 +149,11 @@ impl<'r> Request<'r> {
         unsafe { c_str(self.fields().method) }.unwrap_or(c"")
     }
 
+    /// Whether the configuration names who answers: an application, a backend, a status page. A file's handler has no name.
+    pub(crate) fn has_handler(&self) -> bool {
+        !self.fields().handler.is_null()
+    }
+
     /// The path of the URL.
     pub(crate) fn path(&self) -> &'r CStr {
         // SAFETY: null or a C string of the request.

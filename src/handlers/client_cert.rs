@@ -13,10 +13,8 @@ use crate::log;
 use crate::pool::c_string;
 use crate::request::Request;
 
-/// The output filter that looks at `Vary`.
-pub(crate) const FILTER: &CStr = c"TOKEN_BINDING_CLIENT_CERT";
-
-/// When the location is known. Both fields were stripped when the request arrived.
+/// When the location is known, and again just before the handler: mod_dir may have put another location under the request.
+/// Both fields were stripped when the request arrived.
 #[inline]
 pub(crate) fn headers(request: Request<'_>) {
     let forward = request.dir_config().client_cert_forward();
@@ -67,33 +65,4 @@ fn fits(request: Request<'_>, name: &CStr, value: String) -> Option<CString> {
         value.len()
     );
     None
-}
-
-/// Just before the handler: mod_dir may have put another location under the request. The response is looked at, too.
-#[inline]
-pub(crate) fn before_handler(request: Request<'_>) {
-    let forward = request.dir_config().client_cert_forward();
-    if forward != Forward::Off {
-        set_headers(request, forward);
-        request.add_output_filter(FILTER);
-    }
-}
-
-/// When the response begins. To caches outside, a response that varies with a field they never see varies with everything.
-// RFC 9440 §2.4: Vary that names one of the fields becomes "*".
-pub(crate) fn respond(request: Request<'_>) {
-    // Backends' fields are in the one table, those of CGI and FastCGI in the other.
-    for headers in [request.headers_out(), request.error_headers_out()] {
-        if headers.values(c"Vary").any(|vary| names_client_cert(vary.to_bytes())) {
-            headers.set(c"Vary", c"*");
-        }
-    }
-}
-
-fn names_client_cert(vary: &[u8]) -> bool {
-    vary.split(|octet| *octet == b',').map(<[u8]>::trim_ascii).any(|name| {
-        [reserved::CLIENT_CERT, reserved::CLIENT_CERT_CHAIN]
-            .iter()
-            .any(|field| name.eq_ignore_ascii_case(field.to_bytes()))
-    })
 }

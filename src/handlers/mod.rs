@@ -13,4 +13,5 @@ pub(crate) mod server_status;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod strip;
+pub(crate) mod vary;
 pub(crate) mod verification;

@@ -300,3 +300,59 @@ fn vary_by_certificate_means_no_cache() {
         assert_eq!((answer.status, answer.header("Vary")), (200, Some(vary)), "{path} {answer:?}");
     }
 }
+
+/// Nor do they see what this server says of a Token Binding; of unbound requests it says that there is none.
+#[test]
+fn vary_by_binding_means_no_cache() {
+    let script = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\nVary: '$QUERY_STRING'\\r\\n\\r\\nx'\n";
+    let server = Httpd::builder()
+        .file("vary.cgi", script)
+        .file("none/vary.cgi", script)
+        .config("TokenBindingMissing Allow\n<Location /none/>\nTokenBindingPassVar none\n</Location>")
+        .tls_config("<Location /provided/>\nTokenBindingPassVar provided\n</Location>")
+        .tls_config("Alias /provided/ {docroot}/")
+        .start();
+    let mut client = Bound::open(&server);
+    for (name, at_provided) in [
+        ("Sec-Provided-Token-Binding-ID", "*"),
+        ("sec-referred-token-binding-id", "sec-referred-token-binding-id"),
+        ("Token-Binding-Context", "Token-Binding-Context"),
+        ("Accept,Sec-Token-Binding", "Accept,Sec-Token-Binding"),
+    ] {
+        let usual = if name.starts_with("Accept") { name } else { "*" };
+        for (path, vary) in [("/", usual), ("/provided/", at_provided), ("/none/", name)] {
+            let path = format!("{path}vary.cgi?{name}");
+            for answer in [client.get(&path, &[]), client.unbound(&path, &[])] {
+                assert_eq!((answer.status, answer.header("Vary")), (200, Some(vary)), "{path} {answer:?}");
+            }
+        }
+    }
+}
+
+/// httpd's own cache looks before the IDs are there.
+#[test]
+fn nor_does_httpds_own_cache_mix_bindings_up() {
+    let backend = Backend::answering(|head| {
+        let ids = head.lines().find_map(|line| line.strip_prefix("Sec-Provided-Token-Binding-ID: "));
+        let status = match head.starts_with("GET /same ") {
+            true => "200 OK\r\nCache-Control: public, max-age=60",
+            false => "200 OK\r\nCache-Control: public, max-age=60\r\nVary: Sec-Provided-Token-Binding-ID",
+        };
+        (status, "text/plain", ids.unwrap_or("nobody").to_owned())
+    });
+    let server = Httpd::builder()
+        .load(&["proxy", "proxy_http", "cache", "cache_socache"])
+        .config("CacheEnable socache /\nCacheSocache shmcb\nTokenBindingMissing Allow")
+        .tls_config("SSLProxyEngine On\nSSLProxyCACertificateFile {pki}/ca.pem")
+        .tls_config(&format!("ProxyPass / https://localhost:{}/", backend.port()))
+        .start();
+    for _ in 0..2 {
+        assert_eq!(Bound::open(&server).unbound("/varies", &[]).body, "nobody");
+        for key in [&keys().a, &keys().b] {
+            assert_eq!(Bound::open(&server).with_key(key).get("/varies", &[]).body, id(key));
+        }
+    }
+    // The cache is at work where a backend does not say so.
+    assert_eq!(Bound::open(&server).unbound("/same", &[]).body, "nobody");
+    assert_eq!(Bound::open(&server).get("/same", &[]).body, "nobody");
+}

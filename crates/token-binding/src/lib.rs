@@ -28,6 +28,7 @@ pub mod reserved;
 pub mod secret;
 pub mod token_binding_id;
 pub mod ttrp;
+pub mod vary;
 pub mod verification;
 
 pub use base64url::Base64UrlError;
