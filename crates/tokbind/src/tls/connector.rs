@@ -6,17 +6,20 @@ use super::extension::{self, Offer, SharedExchange};
 use super::transport::{Blocking, block_on};
 use hyper::Uri;
 use hyper::rt::{Read, Write};
+use hyper_openssl::SslStream;
 use hyper_openssl::client::legacy::{HttpsLayer, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::Connection;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{ConnectConfiguration, SslConnector, SslMethod, SslOptions, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    ConnectConfiguration, SslConnector, SslConnectorBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion,
+};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use std::future::{Future, Ready, ready};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -174,11 +177,15 @@ impl ConnectorBuilder {
     ///
     /// A setting is unusable: a CA file that cannot be read, a key that does not fit its certificate, an empty ALPN name.
     pub fn build(self) -> Result<Connector, Error> {
-        let layer = self.layer()?;
-        Ok(Connector { layer: Arc::new(layer), settings: self })
+        let context = self.context()?;
+        let opener = match self.resumption {
+            true => Opener::Resuming(Arc::new(HttpsLayer::with_connector(context)?)),
+            false => Opener::Fresh(context.build()),
+        };
+        Ok(Connector { opener, settings: self })
     }
 
-    fn layer(&self) -> Result<HttpsLayer, Error> {
+    fn context(&self) -> Result<SslConnectorBuilder, Error> {
         let mut context = SslConnector::builder(SslMethod::tls_client())?;
         extension::register(&mut context)?;
         context.set_min_proto_version(self.min_version)?;
@@ -216,7 +223,20 @@ impl ConnectorBuilder {
                 context.set_cert_store(store.build());
             }
         }
-        Ok(HttpsLayer::with_connector(context)?)
+        Ok(context)
+    }
+
+    /// What differs from one connection to the next: the server's name, and what is said about Token Binding.
+    fn configure(
+        &self,
+        configuration: &mut ConnectConfiguration,
+        uri: &Uri,
+        exchange: &SharedExchange,
+    ) -> Result<(), ErrorStack> {
+        configuration.set_use_server_name_indication(self.server_name_indication);
+        configuration.set_verify_hostname(!matches!(self.trust, Trust::Anyone));
+        configure_ipv6(configuration, uri)?;
+        exchange.attach(configuration)
     }
 }
 
@@ -231,10 +251,19 @@ fn protocol_name_list(names: &[String]) -> Result<Vec<u8>, Error> {
     Ok(list)
 }
 
+/// What a connector's connections have in common. It is made once: certificates and keys take long to set.
+#[derive(Clone)]
+enum Opener {
+    /// Knows no sessions: an `SSL_CTX` of a client remembers none by itself.
+    Fresh(SslConnector),
+    /// Resumes whatever it remembers.
+    Resuming(Arc<HttpsLayer>),
+}
+
 /// Opens connections. Clones share their sessions.
 #[derive(Clone)]
 pub struct Connector {
-    layer: Arc<HttpsLayer>,
+    opener: Opener,
     settings: ConnectorBuilder,
 }
 
@@ -262,7 +291,7 @@ impl Connector {
     #[must_use]
     pub fn with_offer(&self, offer: Offer) -> Self {
         let settings = self.settings.clone().offer(offer);
-        Self { layer: Arc::clone(&self.layer), settings }
+        Self { opener: self.opener.clone(), settings }
     }
 
     /// Connects to an address and speaks TLS to `name` there, a host name or an IP address.
@@ -296,40 +325,60 @@ impl Connector {
     where
         T: Read + Write + Connection + Unpin + Send + 'static,
     {
-        let fresh;
-        let layer = if self.settings.resumption {
-            &self.layer
-        } else {
-            // The layer resumes whatever it remembers; a new one remembers nothing.
-            fresh = self.settings.layer()?;
-            &fresh
-        };
         let exchange = SharedExchange::new(self.settings.offer.clone());
-        let mut connector = layer.layer(Dialled(Some(transport)));
-        connector.set_callback({
-            let exchange = exchange.clone();
-            let server_name_indication = self.settings.server_name_indication;
-            let check_name = !matches!(self.settings.trust, Trust::Anyone);
-            move |configuration, uri| {
-                configuration.set_use_server_name_indication(server_name_indication);
-                configuration.set_verify_hostname(check_name);
-                configure_ipv6(configuration, uri)?;
-                exchange.attach(configuration)
-            }
-        });
-        let connected = connector.call(uri(name)?).await;
+        let uri = uri(name)?;
+        let connected = match &self.opener {
+            Opener::Fresh(connector) => self.connect_fresh(connector, transport, &uri, &exchange).await,
+            Opener::Resuming(layer) => self.connect_resuming(layer, transport, &uri, &exchange).await,
+        };
         // What the server did wrong says more than OpenSSL's "parse error".
         if let Some(fault) = exchange.fault() {
             return Err(Error::ServerFault(fault));
         }
-        match connected.map_err(Error::from_connector)? {
-            MaybeHttpsStream::Https(stream) => TlsConnection::new(stream, exchange),
-            MaybeHttpsStream::Http(_) => Err(Error::Name(name.to_owned())),
+        TlsConnection::new(connected?, exchange)
+    }
+
+    async fn connect_fresh<T: Read + Write + Unpin>(
+        &self,
+        connector: &SslConnector,
+        transport: T,
+        uri: &Uri,
+        exchange: &SharedExchange,
+    ) -> Result<SslStream<T>, Error> {
+        let mut configuration = connector.configure()?;
+        self.settings.configure(&mut configuration, uri, exchange)?;
+        let ssl = configuration.into_ssl(uri.host().unwrap_or_default())?;
+        let mut stream = SslStream::new(ssl, transport)?;
+        match Pin::new(&mut stream).connect().await {
+            Ok(()) => Ok(stream),
+            Err(error) => Err(Error::from_handshake(&error, stream.ssl().verify_result())),
+        }
+    }
+
+    async fn connect_resuming<T>(
+        &self,
+        layer: &HttpsLayer,
+        transport: T,
+        uri: &Uri,
+        exchange: &SharedExchange,
+    ) -> Result<SslStream<T>, Error>
+    where
+        T: Read + Write + Connection + Unpin + Send + 'static,
+    {
+        let mut connector = layer.layer(Dialled(Some(transport)));
+        connector.set_callback({
+            let (settings, exchange) = (self.settings.clone(), exchange.clone());
+            move |configuration, uri| settings.configure(configuration, uri, &exchange)
+        });
+        match connector.call(uri.clone()).await.map_err(Error::from_connector)? {
+            MaybeHttpsStream::Https(stream) => Ok(stream),
+            // The scheme is always "https".
+            MaybeHttpsStream::Http(_) => Err(Error::Name(uri.to_string())),
         }
     }
 }
 
-/// The URI by which `HttpsLayer` knows whom to speak to; the port plays no part.
+/// The URI that says whom to speak to, for `HttpsLayer` as well; the port plays no part.
 fn uri(name: &str) -> Result<Uri, Error> {
     let bare = name.trim_matches(['[', ']']);
     let authority =

@@ -2,6 +2,7 @@
 
 use openssl::error::ErrorStack;
 use openssl::ssl;
+use openssl::x509::X509VerifyResult;
 use std::error::Error as StdError;
 use std::io;
 use token_binding::ServerFault;
@@ -50,12 +51,26 @@ impl Error {
             Ok(stack) => return Self::Settings(*stack),
             Err(error) => error,
         };
-        if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<ssl::Error>())
-            && let Some(io) = cause.io_error()
-        {
-            return Self::Io(io::Error::new(io.kind(), format!("{io} during the TLS handshake")));
+        match error.source().and_then(|source| source.downcast_ref::<ssl::Error>()) {
+            Some(cause) => Self::handshake(cause, error.to_string()),
+            None => Self::Handshake { reason: error.to_string(), alert: None },
         }
-        Self::Handshake { reason: error.to_string(), alert: alert_received(&*error) }
+    }
+
+    /// The same of a handshake that failed, in the words of the connector.
+    pub(super) fn from_handshake(error: &ssl::Error, certificate: X509VerifyResult) -> Self {
+        let reason = match certificate {
+            X509VerifyResult::OK => error.to_string(),
+            wrong => format!("{error}: {wrong}"),
+        };
+        Self::handshake(error, reason)
+    }
+
+    fn handshake(error: &ssl::Error, reason: String) -> Self {
+        match error.io_error() {
+            Some(io) => Self::Io(io::Error::new(io.kind(), format!("{io} during the TLS handshake"))),
+            None => Self::Handshake { reason, alert: alert_received(error) },
+        }
     }
 }
 

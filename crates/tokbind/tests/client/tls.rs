@@ -217,6 +217,43 @@ fn sessions_are_resumed_and_negotiated_anew() {
     }
 }
 
+/// A session belongs to the client certificate that it was made with, and to the connector that made it.
+#[test]
+fn sessions_stay_with_their_connector() {
+    let server = Server::start(Settings { ask_certificate: true, ..Settings::default() });
+    for version in VERSIONS {
+        let identities = ["a", "b"].map(|name| {
+            let (certificate, key) = self_signed(name);
+            Identity::new(certificate, key)
+        });
+        let builders =
+            identities.clone().map(|identity| builder(&server).tls_version(version).identity(identity));
+        let resuming = builders.clone().map(|builder| builder.resumption(true).build().unwrap());
+        let fresh = builders.map(|builder| builder.build().unwrap());
+        let shown = |connector: &Connector, resumed: bool| {
+            let connection = connect(connector, &server);
+            assert_eq!(connection.resumed(), resumed, "{version:?}");
+            let certificate = connection.ssl().certificate().unwrap().to_der().unwrap();
+            let ekm = *connection.ekm().unwrap().as_bytes();
+            Client::new(connection).get("/", "localhost", &[]).unwrap();
+            (certificate, ekm)
+        };
+        let mut ekms = Vec::new();
+        for round in 0..3 {
+            for (connectors, resumed) in [(&resuming, round > 0), (&fresh, false)] {
+                for (connector, identity) in connectors.iter().zip(&identities) {
+                    let (certificate, ekm) = shown(connector, resumed);
+                    assert_eq!(certificate, identity.certificate().to_der().unwrap());
+                    ekms.push(ekm);
+                }
+            }
+        }
+        ekms.sort_unstable();
+        ekms.dedup();
+        assert_eq!(ekms.len(), 12, "each connection has keying material of its own");
+    }
+}
+
 #[test]
 fn the_server_is_checked_and_the_client_shows_its_certificate() {
     let server = Server::start(Settings { ask_certificate: true, ..Settings::default() });
