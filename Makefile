@@ -148,7 +148,7 @@ page-check: ## look at the test server's page with Chromium (takes root)
 
 # The module is measured as it is installed. A client that is built without optimisation counts as well as any other.
 # What threads share is measured in the process of the benchmark, as optimised as the module.
-bench bench-document: OPTIMISED = $(foreach package,mod_token_binding sender-constraint token-binding,--config 'profile.dev.package.$(package).opt-level=3')
+bench bench-document: OPTIMISED = $(foreach package,mod_token_binding sender-constraint token-binding tokbind serde_json openssl,--config 'profile.dev.package.$(package).opt-level=3')
 BENCH = MOD_TOKEN_BINDING_SO=$(abspath $(TARGET))/release/mod_token_binding.so $(CARGO) $(OPTIMISED) bench --quiet --profile dev --bench performance --
 
 bench: release ## what the module costs: instructions, time, memory, scale (about ten minutes; LONG=1: an hour)

@@ -2,27 +2,30 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::instructions::{self, Figure};
 
 const FIRST_LINES: &str = "\
-# Instructions that the module adds, as `make bench-baseline` counted them. `make bench-check` fails where they rise.
+# Instructions, as `make bench-baseline` counted them: what the module adds, and what is spent inside of it.
+# `make bench-check` fails where they rise.
 ";
 
-/// How far above the recorded count one may be: a tenth, or what the same program differs by from run to run. A handshake
-/// varies by itself; with HTTP/2, threads meet in different orders.
-fn bound(recorded: f64, figure: &Figure) -> f64 {
-    let variation = if figure.case.manner.http2 { 0.15 } else { 0.001 };
-    recorded + (recorded / 10.0).max(figure.without * variation)
+/// What is compared: what it is called, the count, and how far above the recorded one it may be besides a tenth, which a
+/// handshake varies by from run to run.
+fn compared(figure: &Figure) -> [(&'static str, Option<f64>, f64); 2] {
+    [("added", figure.added(), figure.with.all * 0.001), ("spent inside the module", figure.inside(), 0.0)]
 }
 
 pub fn write(figures: &[Figure]) -> ExitCode {
     instructions::print(figures);
     let mut text = FIRST_LINES.to_owned();
     for figure in figures {
-        let _ = writeln!(text, "{}\t{:.0}", figure.case.name, figure.added());
+        let counts = compared(figure)
+            .map(|(_, count, _)| count.map_or_else(|| "-".to_owned(), |count| format!("{count:.0}")));
+        let _ = writeln!(text, "{}\t{}", figure.case.name, counts.join("\t"));
     }
     fs::write(file(), text).expect("the file can be written");
     ExitCode::SUCCESS
@@ -41,13 +44,15 @@ pub fn check(figures: &[Figure]) -> ExitCode {
             risen = true;
             continue;
         };
-        let recorded: f64 = recorded.parse().expect("a number");
-        if figure.added() > bound(recorded, figure) {
-            eprintln!(
-                "bench: {name}: {:.0} instructions are added, {recorded:.0} were recorded",
-                figure.added()
-            );
-            risen = true;
+        for ((what, count, variation), recorded) in
+            compared(figure).into_iter().zip(recorded.split('\t').chain(iter::repeat("-")))
+        {
+            let Some(count) = count else { continue };
+            let recorded: f64 = recorded.parse().expect("a number");
+            if count > recorded + (recorded / 10.0).max(variation) {
+                eprintln!("bench: {name}: {count:.0} instructions are {what}, {recorded:.0} were recorded");
+                risen = true;
+            }
         }
     }
     if risen {

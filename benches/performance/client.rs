@@ -1,5 +1,6 @@
 //! A client that always sends the same: as many octets to a server with the module as to one without.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 
 use http_body_util::{BodyExt as _, Empty};
@@ -67,9 +68,22 @@ impl Client {
         if self.manner.http2 {
             return self.connect_http2();
         }
+        let (connection, message) = self.open();
+        Connection { line: Line::Http1(http1::Client::new(connection)), message }
+    }
+
+    /// A connection for HTTP/1.1, and the message for it.
+    fn open(&self) -> (TlsConnection<Blocking>, Option<String>) {
         let connection = self.connector.connect(self.address, "localhost").expect("a connection");
         let message = self.message(connection.negotiated().map(|_| connection.ekm().expect("an EKM")));
-        Connection { line: Line::Http1(http1::Client::new(connection)), message }
+        (connection, message)
+    }
+
+    /// A connection on which requests for a file with the text "hello" do not wait for each other's answers.
+    pub fn pipeline(&self, path: &str) -> Pipeline {
+        let (connection, message) = self.open();
+        let field = message.map(|message| format!("sec-token-binding: {message}\r\n")).unwrap_or_default();
+        Pipeline { connection, begin: format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{field}") }
     }
 
     fn connect_http2(&self) -> Connection {
@@ -95,6 +109,40 @@ impl Client {
         self.manner
             .token_binding
             .then(|| tokbind::binding::field_value(&keys().a, None, &ekm).expect("a message"))
+    }
+}
+
+/// See [`Client::pipeline`].
+pub struct Pipeline {
+    connection: TlsConnection<Blocking>,
+    /// Of each request, up to its token.
+    begin: String,
+}
+
+impl Pipeline {
+    /// A request for each of these, whose answers have been read when this returns. They must fit into the sockets' memory.
+    pub fn get(&mut self, tokens: &[Option<&str>]) {
+        const GOOD: &[u8] = b"HTTP/1.1 200 ";
+        let mut requests = String::new();
+        for token in tokens {
+            requests += &self.begin;
+            if let Some(token) = token {
+                requests.extend(["authorization: Bearer ", token, "\r\n"]);
+            }
+            requests += "\r\n";
+        }
+        self.connection.write_all(requests.as_bytes()).expect("the server reads");
+        let (mut answers, mut chunk) = (Vec::new(), [0; 16_384]);
+        loop {
+            let octets = self.connection.read(&mut chunk).expect("answers");
+            assert!(octets > 0, "{}: the connection ended", self.begin);
+            answers.extend_from_slice(&chunk[..octets]);
+            // No answer ends otherwise.
+            let good = || answers.windows(GOOD.len()).filter(|octets| *octets == GOOD).count();
+            if answers.ends_with(b"\r\n\r\nhello\n") && good() == tokens.len() {
+                return;
+            }
+        }
     }
 }
 

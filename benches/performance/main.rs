@@ -25,16 +25,19 @@ mod client;
 mod instructions;
 mod memory;
 mod process;
+mod profile;
 mod report;
 mod scale;
 mod subject;
 mod threads;
 mod time;
 mod turns;
+mod workers;
 mod yardstick;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use report::Table;
 
@@ -44,7 +47,7 @@ usage: performance check | baseline | instructions [--profiles FOLDER] [CASE...]
   baseline      count instructions and write them to benches/baseline.tsv
   instructions  count instructions, of these cases only where some are named; keep callgrind's profiles in FOLDER
   report        the tables of docs/performance.md, of these parts only where some are named: counts, time, turns, memory,
-                scale, caches, threads. --write puts them there. --long takes an hour";
+                scale, caches, workers, threads. --write puts them there. --long takes an hour";
 
 fn main() -> ExitCode {
     // cargo bench adds a word of its own.
@@ -76,13 +79,14 @@ fn main() -> ExitCode {
 type Part = (&'static str, fn(bool) -> Vec<Table>);
 
 /// In the order of the document. Each is told whether there is much time.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("counts", |_| instructions::tables()),
     ("time", |_| time::tables()),
     ("turns", turns::tables),
     ("memory", memory::tables),
     ("scale", scale::tables),
     ("caches", caches::tables),
+    ("workers", workers::tables),
     ("threads", threads::tables),
 ];
 
@@ -101,9 +105,19 @@ fn report(options: &[&str]) -> ExitCode {
             }
         }
     };
-    done(&[report::machine()]);
-    for (_, part) in PARTS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
-        done(&part(options.contains(&"--long")));
+    done(&[report::machine(&names)]);
+    let mut failed = false;
+    for (name, part) in PARTS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        let start = Instant::now();
+        // What a part cannot do does not keep the others from theirs.
+        match std::panic::catch_unwind(|| part(options.contains(&"--long"))) {
+            Ok(tables) => done(&tables),
+            Err(_) => {
+                eprintln!("bench: {name} failed; what it said stands above, and its tables are as they were");
+                failed = true;
+            }
+        }
+        eprintln!("{name}: {:.0?}", start.elapsed());
     }
-    ExitCode::SUCCESS
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

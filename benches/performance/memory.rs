@@ -9,7 +9,7 @@ use crate::callgrind::only_child;
 use crate::cases::{BOUND, CERTIFICATE, PLAIN};
 use crate::client::{Client, Connection, Manner};
 use crate::common::process::poll;
-use crate::common::{Httpd, site};
+use crate::common::site;
 use crate::process;
 use crate::report::{Table, number};
 use crate::subject::{self, Module, Shape};
@@ -88,7 +88,7 @@ fn alive(manner: Manner, connections: usize) -> [u64; 2] {
 fn growth(requests: usize) -> Table {
     const FOR_EACH_CONNECTION: usize = 100;
     let server = subject::server(Module::Ours, Shape::BUSY).start();
-    let token = subject::token(0);
+    let (client, token) = (Client::new(BOUND, server.tls()), subject::token(0));
     let mut table = Table::new("growth", &["requests", "KiB in all"]);
     let mut done = 0;
     for tenth in [1, 2, 4, 6, 8, 10] {
@@ -97,7 +97,7 @@ fn growth(requests: usize) -> Table {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..(until - done) / 4 / FOR_EACH_CONNECTION {
-                        use_one(&server, &token, FOR_EACH_CONNECTION);
+                        use_one(&client, &token, FOR_EACH_CONNECTION);
                     }
                 });
             }
@@ -111,8 +111,8 @@ fn growth(requests: usize) -> Table {
 }
 
 /// A connection with Token Binding; every other request has an access token.
-fn use_one(server: &Httpd, token: &str, requests: usize) {
-    let mut connection = Client::new(BOUND, server.tls()).connect();
+fn use_one(client: &Client, token: &str, requests: usize) {
+    let mut connection = client.connect();
     for number in 0..requests {
         let answer = match number % 2 {
             0 => connection.get("/hello.txt", None),

@@ -69,8 +69,8 @@ pub fn tenth(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// Where and when the figures come from.
-pub fn machine() -> Table {
+/// Where and when the figures come from. Other parts than these, where some are named, are as an earlier run left them.
+pub fn machine(parts: &[&str]) -> Table {
     let said = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
         let text =
@@ -88,6 +88,7 @@ pub fn machine() -> Table {
     let load = read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ");
     let mut table = Table::new("machine", &["measured", ""]);
     for (what, value) in [
+        ("parts", if parts.is_empty() { "all".to_owned() } else { parts.join(", ") }),
         ("commit", said("git", &["describe", "--always", "--dirty", "--exclude=*"])),
         ("date (UTC)", said("date", &["--utc", "+%F %H:%M"])),
         ("processors", format!("{processors}: {processor}")),

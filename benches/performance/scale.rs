@@ -44,7 +44,7 @@ fn table(
 fn requests(case: &str, module: Module, builder: Builder) -> f64 {
     let case = cases::by_name(case);
     let server = Metered::start(builder);
-    server.count(REQUESTS, None, &mut Requests::proved(module, case, &server.httpd))
+    server.count(REQUESTS, None, &mut Requests::proved(module, case, &server.httpd)).0.all
 }
 
 /// The first hundred have TLS of their own, on the port of the host that is asked. Under callgrind it takes httpd minutes to

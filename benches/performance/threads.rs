@@ -22,6 +22,7 @@ use token_binding::{Ekm, KeyParameters, Negotiated, ProtocolVersion};
 use crate::common::keys;
 use crate::report::{Table, number};
 use crate::tokens;
+use crate::yardstick;
 
 const TOKENS: usize = 20_000;
 /// One and two threads take turns, and the best turn counts: somebody else may be using a processor.
@@ -50,6 +51,10 @@ pub fn tables(_long: bool) -> Vec<Table> {
         compare(&|at| site.decide(at), &next),
     );
     row("decision on a request, all with the same remembered token", compare(&|_| site.decide(0), &next));
+    row(
+        "OpenSSL's P-256 verification alone, each thread with its own key",
+        compare(&yardstick::p256_alone, &next),
+    );
     let (message, ekm) = message();
     row("verification of a Token Binding message", compare(&|_| verify(&message, &ekm), &next));
     vec![table]

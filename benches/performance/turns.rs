@@ -19,7 +19,7 @@ const MOST: usize = 20_000;
 const SAMPLE: usize = 3_000;
 
 pub fn tables(long: bool) -> Vec<Table> {
-    let tokens = signed(MOST);
+    let tokens = signed(MOST, &subject::token);
     let path = "/bearer/hello.txt";
     let bare = {
         let server = subject::server(Module::Nothing, Shape::BUSY).start();
@@ -60,10 +60,10 @@ pub fn tables(long: bool) -> Vec<Table> {
 }
 
 /// By two threads: it is most of the time that this part takes.
-fn signed(count: usize) -> Vec<String> {
+pub fn signed(count: usize, sign: &(dyn Fn(usize) -> String + Sync)) -> Vec<String> {
     thread::scope(|scope| {
         let halves = [0..count / 2, count / 2..count];
-        let halves = halves.map(|numbers| scope.spawn(|| numbers.map(subject::token).collect::<Vec<_>>()));
+        let halves = halves.map(|numbers| scope.spawn(|| numbers.map(sign).collect::<Vec<_>>()));
         halves.into_iter().flat_map(|half| half.join().expect("the tokens are signed")).collect()
     })
 }

@@ -7,13 +7,16 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use openssl::ec::{EcGroup, EcKey};
+use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private, Public};
 use openssl::sign::{Signer, Verifier};
 use openssl::ssl::{SslAcceptor, SslConnector, SslMethod, SslRef, SslVerifyMode};
 
-use crate::callgrind::total;
 use crate::common::pki;
+use crate::profile::total;
 use crate::tokens;
 
 /// Instructions of one operation.
@@ -61,7 +64,7 @@ fn count(name: &str, folder: &Path) -> f64 {
             .status()
             .expect("valgrind runs (package valgrind)");
         assert!(status.success(), "{name}: {status}");
-        total(&file).map(|total| f64::from(u32::try_from(total).expect("a short run"))).expect("a count")
+        total(&fs::read_to_string(&file).expect("callgrind's file")).expect("a count")
     };
     (total(30) - total(10)) / 20.0
 }
@@ -91,6 +94,19 @@ fn measured_verify(key: &PKey<Public>, signature: &[u8]) {
 fn verify(key: &PKey<Public>, signature: &[u8]) -> bool {
     let mut verifier = Verifier::new(MessageDigest::sha256(), key).unwrap();
     verifier.verify_oneshot(signature, DATA).unwrap()
+}
+
+/// The arithmetic of a P-256 verification, in which threads share nothing that is not libcrypto's own.
+pub fn p256_alone(_number: usize) {
+    const DIGEST: [u8; 32] = [7; 32];
+    thread_local! {
+        static OWN: (EcKey<Private>, EcdsaSig) = {
+            let key = EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap();
+            let signature = EcdsaSig::sign(&DIGEST, &key).unwrap();
+            (key, signature)
+        };
+    }
+    OWN.with(|(key, signature)| assert!(signature.verify(&DIGEST, key).unwrap()));
 }
 
 /// On the client's side of a connection to another thread; the server's side does the same.
