@@ -84,14 +84,27 @@ fn alive(manner: Manner, connections: usize) -> [u64; 2] {
     [sum("gb"), sum("gbk")]
 }
 
-/// Requests over connections that come and go.
+/// Requests over connections that come and go, without the module as well: httpd grows by itself.
 fn growth(requests: usize) -> Table {
+    let sizes = [Module::Nothing, Module::Ours].map(|module| grown(module, requests));
+    let mut table = Table::new("growth", &["requests", "KiB in all, without", "with"]);
+    for (tenth, (without, with)) in TENTHS.into_iter().zip(sizes[0].iter().zip(&sizes[1])) {
+        #[allow(clippy::cast_precision_loss)] // small
+        table.row(&[(requests * tenth / 10) as f64, *without, *with].map(number));
+    }
+    table
+}
+
+/// When memory is looked at.
+const TENTHS: [usize; 6] = [1, 2, 4, 6, 8, 10];
+
+/// KiB after each of these tenths.
+fn grown(module: Module, requests: usize) -> Vec<f64> {
     const FOR_EACH_CONNECTION: usize = 100;
-    let server = subject::server(Module::Ours, Shape::BUSY).start();
+    let server = subject::server(module, Shape::BUSY).start();
     let (client, token) = (Client::new(BOUND, server.tls()), subject::token(0));
-    let mut table = Table::new("growth", &["requests", "KiB in all"]);
     let mut done = 0;
-    for tenth in [1, 2, 4, 6, 8, 10] {
+    let after = |tenth: usize| {
         let until = requests * tenth / 10;
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -103,11 +116,11 @@ fn growth(requests: usize) -> Table {
             }
         });
         done = until;
-        #[allow(clippy::cast_precision_loss)] // small
-        table.row(&[number(done as f64), number(process::memory(&server) / 1024.0)]);
-        eprintln!("{done} requests: {:.0} KiB", process::memory(&server) / 1024.0);
-    }
-    table
+        let size = process::memory(&server) / 1024.0;
+        eprintln!("{}, {done} requests: {size:.0} KiB", module.name());
+        size
+    };
+    TENTHS.map(after).to_vec()
 }
 
 /// A connection with Token Binding; every other request has an access token.
