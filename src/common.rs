@@ -11,7 +11,7 @@ use sender_constraint::target::TargetSettings;
 use sender_constraint::verdict::Sealer;
 use sender_constraint::verifier::Verifier;
 use sender_constraint::verifier_config::CacheName;
-use sender_constraint::waiting_room::Places;
+use sender_constraint::waiting_room::{PLACES_OF_A_PROCESS, Places};
 use zeroize::Zeroizing;
 
 use crate::counters::{Counters, Lane};
@@ -72,9 +72,11 @@ impl ClaimFields {
 pub(crate) struct Process {
     pub(crate) memory: Memory,
     pub(crate) http: http::Client,
-    /// How many threads may wait for an authorization server's introspection: half of them, so that the others serve on.
-    pub(crate) most_waiting: u32,
-    /// How many workers the server may have.
+    /// Where those of its threads wait that ask an authorization server, so that others are left.
+    pub(crate) places: Places<PLACES_OF_A_PROCESS>,
+    /// How many threads it has that serve requests.
+    pub(crate) threads: usize,
+    /// How many workers the server may have, in all processes together.
     pub(crate) workers: usize,
     /// When it was last seen whether keys should be fetched, in seconds since 1970.
     looked_after: AtomicI64,
@@ -88,7 +90,8 @@ impl Default for Process {
         Self {
             memory: Memory::new(REMEMBERED_TOKENS),
             http: http::Client::new(),
-            most_waiting: u32::try_from(waiting_room::threads() / 2).unwrap_or(u32::MAX),
+            places: Places::default(),
+            threads: waiting_room::threads(),
             workers: waiting_room::workers(),
             looked_after: AtomicI64::new(0),
         }

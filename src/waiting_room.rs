@@ -22,7 +22,7 @@ pub(crate) fn threads() -> usize {
     most(ffi::AP_MPMQ_MAX_THREADS)
 }
 
-/// What the MPM says of its limits.
+/// What the MPM says of its limits; zero where it says nothing.
 fn most(limit: c_int) -> usize {
     let mut most = 0;
     // SAFETY: writes the answer, where the MPM has one.

@@ -48,10 +48,10 @@ impl<S: Services + ?Sized, T> Fetch<'_, S, T> {
         if let Some((document, fresh)) = self.read_cache(&key, oldest) {
             return Ok(permit.fetched(document, Some(fresh), self.services.instant()));
         }
-        let _place = match services::place(self.services, self.endpoint) {
-            Ok(place) => place,
+        let _places = match services::places(self.services, self.endpoint) {
+            Ok(places) => places,
             Err(outage) => {
-                permit.returned();
+                permit.returned(self.services.instant());
                 return Err(outage);
             }
         };
@@ -98,7 +98,7 @@ impl<S: Services + ?Sized, T> Fetch<'_, S, T> {
         let now = self.services.now();
         let fresh_until = now.saturating_add(i64::try_from(fresh.as_secs()).unwrap_or(i64::MAX));
         // a file is as near as the cache
-        if !self.endpoint.url.starts_with("file:") {
+        if !self.endpoint.is_file() {
             let entry = [&now.to_be_bytes()[..], &fresh_until.to_be_bytes(), &answer.body].concat();
             services::share(self.services, &self.remote.cache, key, &entry, fresh_until);
         }

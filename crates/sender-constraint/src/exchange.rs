@@ -98,6 +98,12 @@ impl Endpoint {
         Self { url: url.to_owned(), ..self.clone() }
     }
 
+    /// Whether it is a file of this machine, for which nobody waits.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.url.starts_with("file:")
+    }
+
     /// A request for the document that lies there.
     #[must_use]
     pub const fn get(&self) -> Exchange<'_> {

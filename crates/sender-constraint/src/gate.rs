@@ -1,4 +1,4 @@
-//! How many requests may wait for an authorization server at the same time, in one process. Of all processes together:
+//! An authorization server that failed a moment ago is not asked. How many may wait for one that does not answer:
 //! [`crate::waiting_room`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::refresh::RETRY_MOST;
 
-/// No more than this may wait in one process, however many threads it has.
-pub const WAITING_MOST: u32 = 32;
-
-/// Keeps a server that hangs from taking all workers with it: after a failure nobody asks for a while, then one tries.
+/// Keeps requests from a server that does not answer: after a failure nobody asks for a while, then one tries.
 #[derive(Default)]
 pub struct Gate(Mutex<State>);
 
@@ -22,11 +19,11 @@ struct State {
 }
 
 impl Gate {
-    /// Lets somebody through, or not. While all is well, `most` may wait at the same time.
-    pub fn enter(&self, now: Instant, most: u32) -> Option<Pass<'_>> {
+    /// Lets somebody through, or not: all while all is well.
+    pub fn enter(&self, now: Instant) -> Option<Pass<'_>> {
         let mut state = self.lock();
-        let most = if state.failures == 0 { most.clamp(1, WAITING_MOST) } else { 1 };
-        if state.waiting >= most || state.closed_until.is_some_and(|until| now < until) {
+        let one_tries = state.failures > 0 && state.waiting > 0;
+        if one_tries || state.closed_until.is_some_and(|until| now < until) {
             return None;
         }
         state.waiting += 1;
@@ -72,34 +69,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_hangs_takes_few_with_it() {
+    fn a_server_that_fails_is_left_alone() {
         let (gate, now) = (Gate::default(), Instant::now());
-        let passes: Vec<_> = (0..100).filter_map(|_| gate.enter(now, 12)).collect();
-        assert_eq!(passes.len(), 12);
-        let mut passes = passes.into_iter();
-        passes.next().unwrap().failed(now);
-        assert!(gate.enter(now, 12).is_none(), "closed");
-        drop(passes);
+        let mut passes: Vec<_> = (0..100).filter_map(|_| gate.enter(now)).collect();
+        assert_eq!(passes.len(), 100);
+        passes.pop().unwrap().failed(now);
+        assert!(gate.enter(now).is_none(), "closed");
         let later = now + Duration::from_secs(1);
-        let probe = gate.enter(later, 12).unwrap();
-        assert!(gate.enter(later, 12).is_none(), "one tries");
+        assert!(gate.enter(later).is_none(), "others are still waiting");
+        drop(passes);
+        let probe = gate.enter(later).unwrap();
+        assert!(gate.enter(later).is_none(), "one tries");
         probe.failed(later);
-        assert!(gate.enter(later + Duration::from_millis(1900), 12).is_none(), "and the pause grows");
-        let probe = gate.enter(later + Duration::from_secs(2), 12).unwrap();
+        assert!(gate.enter(later + Duration::from_millis(1900)).is_none(), "and the pause grows");
+        let probe = gate.enter(later + Duration::from_secs(2)).unwrap();
         probe.succeeded();
-        for (most, through) in [(12, 12), (0, 1), (1000, 32)] {
-            let passes = (0..100).filter_map(|_| gate.enter(later, most)).collect::<Vec<_>>();
-            assert_eq!(passes.len(), through, "{most}");
-        }
+        assert_eq!((0..100).filter_map(|_| gate.enter(later)).collect::<Vec<_>>().len(), 100);
     }
 
     #[test]
     fn pauses_are_bounded() {
         let (gate, mut now) = (Gate::default(), Instant::now());
         for _ in 0..20 {
-            gate.enter(now, 12).unwrap().failed(now);
+            gate.enter(now).unwrap().failed(now);
             now += RETRY_MOST;
         }
-        assert!(gate.enter(now, 12).is_some());
+        assert!(gate.enter(now).is_some());
     }
 }

@@ -14,6 +14,8 @@ pub const FRESH_LEAST: Duration = Duration::from_secs(30);
 pub const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 /// A failed fetch is tried again after at most this long.
 pub const RETRY_MOST: Duration = Duration::from_secs(30);
+/// Where nobody could be asked because too many were waiting, nobody tries again for this long.
+pub const CROWDED_INTERVAL: Duration = Duration::from_secs(1);
 /// A document that cannot be renewed serves this long after it ceased to be fresh. Somebody who can keep us from the
 /// authorization server must not keep a revoked key alive for ever.
 pub const STALE_MOST: Duration = Duration::from_secs(24 * 3600);
@@ -32,6 +34,8 @@ struct Fetches {
     last_fetch: Option<Instant>,
     /// Fetches in a row that failed.
     failures: u32,
+    /// Too many were waiting: nobody is to try before.
+    crowded_until: Option<Instant>,
 }
 
 struct Held<T> {
@@ -50,6 +54,16 @@ pub enum Lookup<'r, T> {
     Nothing(Permit<'r, T>),
     /// There is nothing, and somebody else is fetching or it is too early for another try.
     Pending,
+}
+
+/// What can be done about a key that the document does not have.
+pub enum Again<'r, T> {
+    /// It may be new: fetch the document once more.
+    Fetch(Permit<'r, T>),
+    /// Somebody is fetching, or could not: nobody knows whether the key exists.
+    Pending,
+    /// Somebody fetched a moment ago.
+    Fetched,
 }
 
 impl<T> Refreshed<T> {
@@ -83,8 +97,13 @@ impl<T> Refreshed<T> {
     }
 
     /// Asks for a fetch because a token names a key that the document does not have.
-    pub fn look_again(&self, now: Instant) -> Option<Permit<'_, T>> {
-        self.permit(&mut self.lock(), now, UNKNOWN_KEY_INTERVAL)
+    pub fn look_again(&self, now: Instant) -> Again<'_, T> {
+        let mut fetches = self.lock();
+        match self.permit(&mut fetches, now, UNKNOWN_KEY_INTERVAL) {
+            Some(permit) => Again::Fetch(permit),
+            None if fetches.fetching || fetches.failures > 0 || fetches.is_crowded(now) => Again::Pending,
+            None => Again::Fetched,
+        }
     }
 
     /// Asks for a fetch because there is nothing, or because a fifth of the fresh time is left: for those who have time
@@ -108,22 +127,15 @@ impl<T> Refreshed<T> {
         held.as_ref().filter(|held| now < end(held)).map(|held| Arc::clone(&held.document))
     }
 
-    /// Whether the last fetch failed: then an unknown key says nothing about the token.
-    #[must_use]
-    pub fn is_failing(&self) -> bool {
-        self.lock().failures > 0
-    }
-
     fn permit(&self, fetches: &mut Fetches, now: Instant, interval: Duration) -> Option<Permit<'_, T>> {
         let pause =
             if fetches.failures == 0 { interval } else { interval.max(retry_after(fetches.failures)) };
         let too_early = fetches.last_fetch.is_some_and(|last| now < last + pause);
-        if fetches.fetching || too_early {
+        if fetches.fetching || too_early || fetches.is_crowded(now) {
             return None;
         }
         fetches.fetching = true;
-        let before = fetches.last_fetch.replace(now);
-        Some(Permit { of: self, before, done: false })
+        Some(Permit { of: self, done: false })
     }
 
     fn finish(&self, result: Option<(Arc<T>, Option<Duration>)>, now: Instant) {
@@ -147,6 +159,12 @@ impl<T> Refreshed<T> {
     }
 }
 
+impl Fetches {
+    fn is_crowded(&self, now: Instant) -> bool {
+        self.crowded_until.is_some_and(|until| now < until)
+    }
+}
+
 /// 1, 2, 4, ... seconds, [`RETRY_MOST`] at last.
 fn retry_after(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(RETRY_MOST)
@@ -155,8 +173,6 @@ fn retry_after(failures: u32) -> Duration {
 /// The right and the duty to fetch. Dropped without a document, it counts as a failure, so that a panic blocks nobody.
 pub struct Permit<'r, T> {
     of: &'r Refreshed<T>,
-    /// When somebody fetched last.
-    before: Option<Instant>,
     done: bool,
 }
 
@@ -175,11 +191,11 @@ impl<T> Permit<'_, T> {
         self.done = true;
     }
 
-    /// Nobody was asked: all is as if this permit had not been given.
-    pub fn returned(mut self) {
+    /// Nobody was asked, since too many were waiting: no failure, and no reason to try again at once.
+    pub fn returned(mut self, now: Instant) {
         let mut fetches = self.of.lock();
         fetches.fetching = false;
-        fetches.last_fetch = self.before;
+        fetches.crowded_until = Some(now + CROWDED_INTERVAL);
         drop(fetches);
         self.done = true;
     }
@@ -212,6 +228,13 @@ mod tests {
         match document.look(now) {
             Lookup::Held(value) => Some(*value),
             _ => None,
+        }
+    }
+
+    fn fetch_again(document: &Refreshed<u32>, now: Instant) -> Permit<'_, u32> {
+        match document.look_again(now) {
+            Again::Fetch(permit) => permit,
+            _ => panic!("nobody may fetch"),
         }
     }
 
@@ -277,34 +300,42 @@ mod tests {
             pauses.push(now.duration_since(failed).as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert!(document.is_failing());
+        assert!(matches!(document.look_again(now), Again::Pending), "nobody knows whether a key exists");
     }
 
     #[test]
     fn unknown_keys_cause_one_fetch_in_ten_seconds() {
         let start = Instant::now();
         let document = filled(start, None);
-        assert!(document.look_again(start + seconds(9)).is_none(), "it was just fetched");
-        let permit = document.look_again(start + seconds(10)).unwrap();
-        assert!(document.look_again(start + seconds(60)).is_none(), "one at a time");
+        assert!(matches!(document.look_again(start + seconds(9)), Again::Fetched), "it was just fetched");
+        let permit = fetch_again(&document, start + seconds(10));
+        assert!(matches!(document.look_again(start + seconds(60)), Again::Pending), "one at a time");
         permit.fetched(2, None, start + seconds(11));
-        assert!(document.look_again(start + seconds(20)).is_none());
-        assert!(document.look_again(start + seconds(21)).is_some());
+        assert!(matches!(document.look_again(start + seconds(20)), Again::Fetched));
+        fetch_again(&document, start + seconds(21)).failed(start + seconds(21));
+        assert!(matches!(document.look_again(start + seconds(22)), Again::Pending), "nobody knows");
     }
 
     #[test]
-    fn a_permit_that_is_returned_leaves_no_trace() {
-        let (empty, start) = (Refreshed::<u32>::new(seconds(3600)), Instant::now());
+    fn where_too_many_wait_nobody_tries_again_for_a_second() {
+        let (empty, mut now) = (Refreshed::<u32>::new(seconds(3600)), Instant::now());
         for _ in 0..3 {
-            let Lookup::Nothing(permit) = empty.look(start) else { panic!() };
-            permit.returned();
+            let Lookup::Nothing(permit) = empty.look(now) else { panic!() };
+            permit.returned(now);
+            assert!(matches!(empty.look(now + Duration::from_millis(999)), Lookup::Pending));
+            assert!(matches!(empty.look_again(now), Again::Pending), "nobody knows");
+            assert!(empty.due(now).is_none());
+            // the same pause each time: it is no failure
+            now += CROWDED_INTERVAL;
         }
-        assert!(!empty.is_failing());
+        let start = now;
         let document = filled(start, None);
-        for _ in 0..3 {
-            document.look_again(start + seconds(10)).unwrap().returned();
-        }
-        assert!(document.look_again(start + seconds(9)).is_none(), "it is still the last fetch that counts");
+        fetch_again(&document, start + seconds(10)).returned(start + seconds(10));
+        let stale = start + seconds(3600);
+        let Lookup::Stale(_, permit) = document.look(stale) else { panic!() };
+        permit.returned(stale);
+        assert_eq!(held(&document, stale), Some(1), "what there is serves");
+        assert!(matches!(document.look(stale + CROWDED_INTERVAL), Lookup::Stale(..)));
     }
 
     #[test]
@@ -332,7 +363,7 @@ mod tests {
             panic!("while fetching");
         });
         assert!(panicked.join().is_err());
-        assert!(document.is_failing());
+        assert!(matches!(document.look_again(Instant::now()), Again::Pending));
         assert!(matches!(document.look(Instant::now() + seconds(2)), Lookup::Nothing(_)));
     }
 

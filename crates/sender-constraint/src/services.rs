@@ -5,7 +5,6 @@ use std::time::Instant;
 use crate::cache::Cache;
 use crate::decision::Accepted;
 use crate::exchange::{Endpoint, Transport};
-use crate::gate::WAITING_MOST;
 use crate::refusal::Outage;
 use crate::verdict::CacheKey;
 use crate::verifier_config::CacheName;
@@ -36,16 +35,10 @@ pub trait Services: Transport {
         let _ = (cache, key, value, until);
     }
 
-    /// How many threads of this process may wait for an introspection endpoint at the same time; others must remain for
-    /// requests that need none.
-    fn most_waiting(&self) -> u32 {
-        WAITING_MOST
-    }
-
-    /// Where whoever is about to wait for an authorization server takes a place, among those of all processes. `None` where
-    /// waiting keeps no worker from its requests.
-    fn waiting_room(&self) -> Option<WaitingRoom<'_>> {
-        None
+    /// Where whoever is about to wait for an authorization server takes places: of this process, and of all of them.
+    /// `None` where waiting keeps no worker from its requests.
+    fn waiting_rooms(&self) -> [Option<WaitingRoom<'_>>; 2] {
+        [None, None]
     }
 
     /// Something happened that is counted or logged.
@@ -76,12 +69,19 @@ pub(crate) fn share<S: Services + ?Sized>(
     }
 }
 
-/// A place to wait for this endpoint, where one is needed; refused while too many wait.
-pub(crate) fn place<'s, S: Services + ?Sized>(
+/// Places to wait for this endpoint, where they are needed; refused while too many wait.
+pub(crate) fn places<'s, S: Services + ?Sized>(
     services: &'s S,
     endpoint: &Endpoint,
-) -> Result<Option<Place<'s>>, Outage> {
-    services.waiting_room().map(|room| room.enter(endpoint).ok_or(Outage::Crowded)).transpose()
+) -> Result<[Option<Place<'s>>; 2], Outage> {
+    if endpoint.is_file() {
+        return Ok([None, None]);
+    }
+    let enter = |room: Option<WaitingRoom<'s>>| {
+        room.map(|room| room.enter(endpoint).ok_or(Outage::Crowded)).transpose()
+    };
+    let [of_process, of_all] = services.waiting_rooms();
+    Ok([enter(of_process)?, enter(of_all)?])
 }
 
 /// What is counted or logged.

@@ -12,7 +12,7 @@ use crate::json::{self, Object};
 use crate::jwk::{self, KeySet};
 use crate::jwt::{Padding, Unverified, looks_like_jwt};
 use crate::metadata::Metadata;
-use crate::refresh::{FRESH_LEAST, Refreshed, UNKNOWN_KEY_INTERVAL};
+use crate::refresh::{Again, FRESH_LEAST, Refreshed, UNKNOWN_KEY_INTERVAL};
 use crate::refusal::{Outage, Refusal, TokenFault};
 use crate::services::{self, Errand, Event, Services};
 use crate::verdict::{Remembered, Verdict};
@@ -177,15 +177,20 @@ impl Verifier {
             Err(fault) if may_be_a_new_key(fault, jwt.kid()) => fault,
             result => return Ok(result?),
         };
-        match self.keys.look_again(services.instant()) {
-            Some(permit) => {
-                let interval = i64::try_from(UNKNOWN_KEY_INTERVAL.as_secs()).unwrap_or(0);
-                let keys = fetch.run(permit, services.now().saturating_sub(interval - 1))?;
-                Ok(jwt.verify(&keys)?)
-            }
+        let again = self.keys.look_again(services.instant());
+        if let Again::Fetch(permit) = again {
+            let interval = i64::try_from(UNKNOWN_KEY_INTERVAL.as_secs()).unwrap_or(0);
+            let keys = fetch.run(permit, services.now().saturating_sub(interval - 1))?;
+            return Ok(jwt.verify(&keys)?);
+        }
+        // whoever fetched meanwhile may have brought it
+        let newer = self.keys.peek(services.instant()).filter(|newer| !Arc::ptr_eq(newer, &keys));
+        match newer.map_or(Err(fault), |newer| jwt.verify(&newer)) {
             // the key may exist; the token is not to be thrown away because we could not look
-            None if self.keys.is_failing() => Err(Outage::Pending.into()),
-            None => Err(fault.into()),
+            Err(fault) if may_be_a_new_key(fault, jwt.kid()) && matches!(again, Again::Pending) => {
+                Err(Outage::Pending.into())
+            }
+            result => Ok(result?),
         }
     }
 
@@ -268,8 +273,8 @@ impl Verifier {
         issuer: Option<&str>,
         services: &S,
     ) -> Result<Introspected, Outage> {
-        let pass = self.gate.enter(services.instant(), services.most_waiting()).ok_or(Outage::Pending)?;
-        let _place = services::place(services, endpoint)?;
+        let pass = self.gate.enter(services.instant()).ok_or(Outage::Pending)?;
+        let _places = services::places(services, endpoint)?;
         let request = introspection.request(endpoint, token, issuer, services.now())?;
         services.observe(&Event::Introspected);
         let answer = services.send(&request).map_err(Outage::Transport);

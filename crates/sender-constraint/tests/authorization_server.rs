@@ -3,25 +3,17 @@
 
 mod common;
 
-use common::{Location, NOW, Signer, World, claims, verifier};
+use common::{Location, NOW, Signer, World, claims, jwks, status, verifier};
 use jsonwebtoken::{Algorithm, Header};
 use sender_constraint::cnf::Proofs;
 use sender_constraint::exchange::Answer;
-use sender_constraint::refusal::{Outage, Refusal, TokenFault};
+use sender_constraint::refusal::{Outage, TokenFault};
 use sender_constraint::thumbprint::Thumbprint;
 use serde_json::{Value, json};
 
 const JWKS: &str = "https://as/jwks";
 const INTROSPECT: &str = "https://as/introspect";
 const METADATA: &str = "https://as/.well-known/oauth-authorization-server";
-
-fn status(result: Result<String, Refusal>) -> u16 {
-    result.map_or_else(|refusal| refusal.status(), |_| 200)
-}
-
-fn jwks(keys: &[&Signer]) -> Value {
-    json!({"keys": keys.iter().map(|key| key.jwk.clone()).collect::<Vec<_>>()})
-}
 
 /// W6: bad tokens cause no storm of fetches.
 #[test]
@@ -309,38 +301,6 @@ fn a_server_that_hangs_is_left_alone() {
         assert_eq!(location.user(&world, &format!("u{number}")), Err(Outage::Status(400).into()));
     }
     assert_eq!(world.fetches(INTROSPECT), 11);
-}
-
-/// Workers of other processes wait for it: nobody else does, nothing is taken for a failure, and all is well as soon as they left.
-#[test]
-fn a_server_that_many_wait_for_is_not_asked() {
-    let (world, old, new) = (World::new(), Signer::new(Some("old")), Signer::new(Some("new")));
-    world.serve(JWKS, jwks(&[&old, &new]));
-    world.serve(INTROSPECT, json!({"active": true, "sub": "joe", "exp": NOW + 100}));
-    let keys = Location::new("jwks_uri", JWKS, "jwks_uri.cache=none&jwks_uri.expiry=60");
-    let opaque = Location::new("introspect", INTROSPECT, "");
-    let token = old.sign(&claims(json!({})));
-    let waiting = world.crowd("https://as/anything");
-    for _ in 0..3 {
-        assert_eq!(keys.user(&world, &token), Err(Outage::Crowded.into()));
-        assert_eq!(opaque.user(&world, "opaque"), Err(Outage::Crowded.into()));
-    }
-    assert_eq!((world.fetches(JWKS), world.fetches(INTROSPECT)), (0, 0));
-    assert_eq!((world.count("Failed"), world.count("Introspected")), (0, 0));
-    drop(waiting);
-    assert_eq!(status(keys.user(&world, &token)), 200);
-    assert_eq!(status(opaque.user(&world, "opaque")), 200);
-    // What there is serves on, fresh or stale, and a key that could not be looked for is not called unknown.
-    world.serve(JWKS, jwks(&[&new]));
-    world.pass(10);
-    let waiting = world.crowd(JWKS);
-    assert_eq!(status(keys.user(&world, &old.sign(&claims(json!({"n": 1}))))), 200);
-    let stranger = Signer::new(Some("stranger")).sign(&claims(json!({})));
-    assert_eq!(keys.user(&world, &stranger), Err(Outage::Crowded.into()));
-    world.pass(900);
-    assert_eq!(status(keys.user(&world, &old.sign(&claims(json!({"n": 2}))))), 200);
-    drop(waiting);
-    assert_eq!(keys.user(&world, &stranger), Err(TokenFault::UnknownKey.into()));
 }
 
 /// Processes share verdicts; each belongs to its verifier, and what is stored is believed only while it is good.

@@ -5,11 +5,11 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Get, Location, NOW, Signer, World, claims, verifier};
+use common::{Get, Location, NOW, Signer, World, claims, status, verifier};
 use jsonwebtoken::{Algorithm, Header};
 use sender_constraint::challenge::{Scheme, www_authenticate};
 use sender_constraint::cnf::{BoundBy, Proofs};
-use sender_constraint::refusal::{Refusal, TokenFault};
+use sender_constraint::refusal::TokenFault;
 use sender_constraint::require::ClaimRequirement;
 use sender_constraint::target::TargetSettings;
 use sender_constraint::thumbprint::Thumbprint;
@@ -19,10 +19,6 @@ use token_binding::TokenBindingHash;
 
 fn certificate(thumbprint: &Thumbprint) -> Proofs<'_> {
     Proofs { certificate: Some(thumbprint), token_binding: None }
-}
-
-fn status(result: Result<String, Refusal>) -> u16 {
-    result.map_or_else(|refusal| refusal.status(), |_| 200)
 }
 
 /// W1: a token accepted at one location is refused at another that trusts another server or wants another audience.

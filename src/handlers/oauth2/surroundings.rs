@@ -149,15 +149,14 @@ impl Services for Surroundings<'_> {
         }
     }
 
-    fn most_waiting(&self) -> u32 {
-        self.process.most_waiting
-    }
-
     /// A process that starts is no worker yet, and all of them start at the same time.
-    fn waiting_room(&self) -> Option<WaitingRoom<'_>> {
-        let places = self.common.places().filter(|_| self.request.is_some())?;
-        let (workers, now) = (self.process.workers, waiting_room::milliseconds());
-        Some(WaitingRoom { places, workers, now })
+    fn waiting_rooms(&self) -> [Option<WaitingRoom<'_>>; 2] {
+        if self.request.is_none() {
+            return [None, None];
+        }
+        let (process, now) = (self.process, waiting_room::milliseconds());
+        let of_all = self.common.places().and_then(|places| places.room(process.workers, now));
+        [process.places.room(process.threads, now), of_all]
     }
 
     fn observe(&self, event: &Event<'_>) {

@@ -29,7 +29,7 @@ fn hang(issuer: &AuthorizationServer) {
 }
 
 /// So many requests at one time.
-fn at_once(server: &Httpd, path: &str, tokens: &[String]) -> Vec<Answer> {
+pub(super) fn at_once(server: &Httpd, path: &str, tokens: &[String]) -> Vec<Answer> {
     thread::scope(|scope| {
         let asking: Vec<_> =
             tokens.iter().map(|token| scope.spawn(move || present_plainly(server, path, token))).collect();
@@ -81,7 +81,8 @@ fn sixty_unknown_keys_keep_one_worker_waiting() {
     with_a_visitor(&server, || answers = at_once(&server, "/api/env", &tokens));
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    // The one that looked knows that it could not; the others know that it is not among the known ones.
+    // Who looks, and who comes while somebody looks, learns that nobody knows; in a process that fetched the keys a moment ago,
+    // those tokens are refused.
     assert!(
         statuses.contains(&503) && statuses.iter().all(|status| [401, 503].contains(status)),
         "{statuses:?}"
@@ -115,7 +116,7 @@ fn sixty_opaque_tokens_leave_workers_for_others() {
     poll(Duration::from_secs(40), served).expect("it goes on");
 }
 
-/// A process of prefork is one worker, which can wait for its own key set: what is left are the others.
+/// A process of prefork is one worker, which may wait as the only one of it: what is left are the others.
 #[test]
 fn a_process_of_prefork_waits_alone() {
     let issuer = authorization_server();

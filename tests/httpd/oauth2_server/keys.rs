@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::hang::{at_once, unavailable};
 use super::{
     authorization_server, bearer, keys_were_fetched, opaque, present, present_plainly, resource_server,
     status, unknown_key,
@@ -40,6 +41,28 @@ fn a_new_key_is_found_by_its_first_token_and_unknown_ones_cost_nothing() {
     }
     assert_eq!(issuer.counts().jwks, 3, "once in an interval");
     assert_eq!((status(&server, PATH, &old), status(&server, PATH, &new)), (200, 200));
+}
+
+/// While the key is fetched nobody knows whether it exists: the tokens that come meanwhile are not thrown away.
+#[test]
+fn tokens_with_a_new_key_that_come_together_are_not_refused() {
+    let issuer = authorization_server();
+    let server = resource_server(&issuer, &[("api", "{jwks}")]).allow_log("cannot be judged").start();
+    keys_were_fetched(&issuer, 1);
+    thread::sleep(INTERVAL);
+    issuer.rotate();
+    let tokens: Vec<String> = (0..4).map(|_| issuer.token(&bearer())).collect();
+    issuer.delay(Endpoint::Jwks, Duration::from_secs(2));
+    let answers = at_once(&server, PATH, &tokens);
+    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 503, 503, 503]);
+    unavailable(&answers.into_iter().filter(|answer| answer.status == 503).collect::<Vec<_>>());
+    for token in &tokens {
+        assert_eq!(status(&server, PATH, token), 200);
+    }
+    assert_eq!(status(&server, PATH, &unknown_key(1)), 401);
+    assert_eq!(issuer.counts().jwks, 2);
 }
 
 #[test]

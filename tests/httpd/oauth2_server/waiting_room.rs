@@ -1,5 +1,5 @@
 //! A process of prefork is one worker: half of all processes may wait for an authorization server that hangs, and the others
-//! serve on.
+//! serve on. So do half of the threads of each process of the event MPM.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -160,6 +160,47 @@ fn half_of_preforks_processes_wait_for_introspection() {
     at_most_so_many_waited(&answers, 8, Duration::from_secs(4));
     assert!(answers[32].0 > Duration::from_secs(3), "eight waited: {:?}", answers[32].0);
     assert!(server.log().contains(CROWDED));
+}
+
+/// However many lines lead to it: event, with one process of eight threads, where eight processes are allowed.
+#[test]
+fn half_of_a_process_waits_for_a_server_of_several_lines() {
+    let mut silent = Silent::start();
+    let line = silent.verifier("introspect", 4);
+    let place = |number: usize| {
+        format!(
+            "<Location /silent{number}>\nAuthType oauth2\nAuthName api\nRequire valid-user\n{line}\n</Location>\n"
+        )
+    };
+    let server = Httpd::builder()
+        .load(&["authz_user"])
+        .config(&(1..=3).map(place).collect::<String>())
+        .allow_log("token_binding:error*authorization server http://127.0.0.1:")
+        .allow_log("cannot be judged")
+        .start();
+    let tokens: Vec<String> = (0..4).map(|number| format!("opaque-{number}")).collect();
+    with_a_visitor(&server, || {
+        thread::scope(|scope| {
+            for path in ["/silent1", "/silent2", "/silent3"] {
+                let (server, tokens) = (&server, &tokens);
+                scope.spawn(move || {
+                    flood(server, path, tokens, || ()).iter().for_each(|(_, answer)| {
+                        unavailable(std::slice::from_ref(answer));
+                    });
+                });
+            }
+            let mut most = 0;
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(3) {
+                most = most.max(silent.waiting());
+                thread::sleep(Duration::from_millis(20));
+            }
+            assert_eq!(most, 4);
+        });
+    });
+    assert_eq!(children(&server).len(), 1, "nobody had to help");
+    assert!(server.log().contains(CROWDED));
+    drop(silent);
 }
 
 #[test]

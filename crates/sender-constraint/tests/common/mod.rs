@@ -23,7 +23,7 @@ use sender_constraint::token_source::{Request, TokenSources};
 use sender_constraint::verdict::CacheKey;
 use sender_constraint::verifier::Verifier;
 use sender_constraint::verifier_config::{CacheName, VerifierConfig};
-use sender_constraint::waiting_room::{Place, Places, WaitingRoom};
+use sender_constraint::waiting_room::{PLACES_OF_A_PROCESS, Place, Places, WaitingRoom};
 use serde_json::{Value, json};
 use token_binding::base64url;
 
@@ -82,6 +82,9 @@ pub fn claims(more: Value) -> Value {
 /// What the authorization server answers, by URL.
 type Site = HashMap<String, Box<dyn Fn(&str) -> Result<Answer, String>>>;
 
+/// What somebody else does at a certain moment.
+type Deed = Box<dyn FnOnce()>;
+
 /// The surroundings: a clock to be set, a network to be scripted, a cache to be looked into.
 pub struct World {
     pub now: Cell<i64>,
@@ -92,6 +95,9 @@ pub struct World {
     pub cache: RefCell<HashMap<[u8; 32], Vec<u8>>>,
     pub events: RefCell<Vec<String>>,
     pub places: Places,
+    pub threads: Places<PLACES_OF_A_PROCESS>,
+    /// What others do when the clock is read: at the next time, the last of these.
+    pub meanwhile: RefCell<Vec<Option<Deed>>>,
 }
 
 impl World {
@@ -105,6 +111,8 @@ impl World {
             cache: RefCell::default(),
             events: RefCell::default(),
             places: Places::default(),
+            threads: Places::default(),
+            meanwhile: RefCell::default(),
         }
     }
 
@@ -129,8 +137,8 @@ impl World {
         self.events.borrow().iter().filter(|seen| seen.starts_with(event)).count()
     }
 
-    /// As many of this server's two workers as may wait for `url` do.
-    pub fn crowd(&self, url: &str) -> Place<'_> {
+    /// As many of this server's two workers as may wait for `url` do; of this process, or of another.
+    pub fn crowd(&self, url: &str, in_this_process: bool) -> Place<'_> {
         let endpoint = Endpoint {
             url: url.to_owned(),
             verify_tls: true,
@@ -139,7 +147,7 @@ impl World {
             proxy: None,
             timeout: Duration::from_secs(1000),
         };
-        self.waiting_room().unwrap().enter(&endpoint).unwrap()
+        self.waiting_rooms()[usize::from(!in_this_process)].unwrap().enter(&endpoint).unwrap()
     }
 
     /// Forgets what the process remembers, as another process would not know it.
@@ -167,6 +175,10 @@ impl Services for World {
         self.now.get()
     }
     fn instant(&self) -> Instant {
+        let meanwhile = self.meanwhile.borrow_mut().pop().flatten();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
         self.start + Duration::from_secs(u64::try_from(self.now.get() - NOW).unwrap())
     }
     fn memory(&self) -> &Memory {
@@ -178,9 +190,9 @@ impl Services for World {
     fn share(&self, _: &CacheName, key: &CacheKey, value: &[u8], _: i64) {
         self.cache.borrow_mut().insert(*key.as_bytes(), value.to_vec());
     }
-    fn waiting_room(&self) -> Option<WaitingRoom<'_>> {
+    fn waiting_rooms(&self) -> [Option<WaitingRoom<'_>>; 2] {
         let now = u64::try_from(self.now.get()).unwrap() * 1000;
-        Some(WaitingRoom { places: &self.places, workers: 2, now })
+        [self.threads.room(2, now), self.places.room(2, now)]
     }
     fn observe(&self, event: &Event<'_>) {
         self.events.borrow_mut().push(format!("{event:?}"));
@@ -263,4 +275,14 @@ impl Location {
             .map(|granted| granted.accepted.passed.user.to_str().unwrap().to_owned())
             .map_err(|refused| refused.refusal)
     }
+}
+
+/// What the client sees.
+pub fn status(result: Result<String, Refusal>) -> u16 {
+    result.map_or_else(|refusal| refusal.status(), |_| 200)
+}
+
+/// A key set.
+pub fn jwks(keys: &[&Signer]) -> Value {
+    json!({"keys": keys.iter().map(|key| key.jwk.clone()).collect::<Vec<_>>()})
 }
