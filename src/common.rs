@@ -102,8 +102,8 @@ impl Process {
     /// True for one asker in so many seconds.
     pub(crate) fn is_turn(&self, now: i64, interval: i64) -> bool {
         let last = self.looked_after.load(Ordering::Relaxed);
-        // A clock that was set back must not stop it.
-        let due = now.saturating_sub(last).unsigned_abs() >= interval.unsigned_abs();
+        // A clock that was set back must not stop it: a negative number is a large one here.
+        let due = now.wrapping_sub(last).cast_unsigned() >= interval.cast_unsigned();
         due && self.looked_after.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

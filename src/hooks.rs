@@ -300,7 +300,7 @@ pub(crate) unsafe extern "C" fn insert_filter(r: *mut ffi::request_rec) {
         injected(request, "insert_filter");
         pass::before_handler(request);
         client_cert::headers(request);
-        vary::before_handler(request);
+        vary::before_response(request);
         referred::insert_filter(request);
     };
     guard::guard_else(insert, || request.add_output_filter(FAILED));
@@ -312,6 +312,7 @@ pub(crate) unsafe extern "C" fn insert_error_filter(r: *mut ffi::request_rec) {
     let request = unsafe { Request::from_raw(r) };
     let insert = || {
         injected(request, "insert_error_filter");
+        vary::before_response(request);
         referred::insert_filter(request);
     };
     guard::guard_else(insert, || request.add_output_filter(FAILED));

@@ -149,9 +149,18 @@ impl<'r> Request<'r> {
         unsafe { c_str(self.fields().method) }.unwrap_or(c"")
     }
 
-    /// Whether the configuration names who answers: an application, a backend, a status page. A file's handler has no name.
-    pub(crate) fn has_handler(&self) -> bool {
-        !self.fields().handler.is_null()
+    /// Whether a file is the response, as it is: no application, backend, status page or content filter has a part in it, and
+    /// nobody has said anything about it yet.
+    #[inline]
+    pub(crate) fn is_for_a_plain_file(&self) -> bool {
+        let fields = self.fields();
+        fields.handler.is_null()
+            && fields.output_filters == fields.proto_output_filters
+            && self.headers_out().is_empty()
+            && self.error_headers_out().is_empty()
+            // a type may be a handler's name, as of mod_cgi or mod_php
+            // SAFETY: null or a C string of the request.
+            && !unsafe { begins_with(fields.content_type, b"application/x-httpd-") }
     }
 
     /// The path of the URL.
@@ -306,4 +315,17 @@ fn with_query(text: &[u8], old: &[u8], new: Option<&[u8]>) -> Option<Vec<u8>> {
 pub(crate) unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: the caller vouches for it.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+/// Whether a C string from httpd, which may be null, begins so. Looks no further than to the first difference.
+///
+/// # Safety
+/// `text` is null or a C string.
+unsafe fn begins_with(text: *const c_char, beginning: &[u8]) -> bool {
+    let is_at = |(at, octet): (usize, &u8)| {
+        let place = text.wrapping_add(at).cast::<u8>();
+        // SAFETY: the caller vouches for it; the NUL at its end is no octet of `beginning`.
+        *octet == unsafe { *place }
+    };
+    !text.is_null() && beginning.iter().enumerate().all(is_at)
 }

@@ -39,13 +39,15 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
     if connection.is_secondary() {
         return tls.binding();
     }
-    // TLS 1.3 has one handshake (RFC 8446 §4.1.2), after which nothing but the client's certificate can change.
-    if let Some(binding) = tls.binding()
-        && binding.is_of_tls13
-        && tls.ssl.has_peer_certificate(binding.x509())
-    {
-        return Some(binding);
+    match tls.binding() {
+        // TLS 1.3 has one handshake (RFC 8446 §4.1.2), after which nothing but the client's certificate can change.
+        Some(binding) if binding.is_of_tls13 && tls.ssl.has_peer_certificate(binding.x509()) => Some(binding),
+        _ => of_handshake(connection, tls),
     }
+}
+
+#[inline(never)]
+fn of_handshake<'c>(connection: Connection<'c>, tls: &'c TlsConnection<'c>) -> Option<&'c Binding> {
     if !tls.ssl.handshake_is_finished() {
         return None;
     }

@@ -41,7 +41,13 @@ pub(crate) fn fixups(request: Request<'_>) {
 /// Just before the handler runs: mod_dir and mod_negotiation put another location under the request after its fixups, and
 /// join that one's variables to it.
 pub(crate) fn before_handler(request: Request<'_>) {
-    let Some(state) = verified_state(request) else { return };
+    if let Some(state) = verified_state(request) {
+        before_handler_bound(request, state);
+    }
+}
+
+#[inline(never)]
+fn before_handler_bound<'r>(request: Request<'r>, state: &'r RequestState<'r>) {
     let pass = request.dir_config().pass();
     if pass.is_explicit() || state.passed.get() != Some(pass) {
         on(request, state);

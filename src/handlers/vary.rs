@@ -10,11 +10,18 @@ use crate::request::Request;
 /// The output filter that looks at `Vary`.
 pub(crate) const FILTER: &CStr = c"TOKEN_BINDING_VARY";
 
-/// Just before the handler. A file names nothing in `Vary`, and costs nothing here.
+/// Just before the handler, or before the page of an error.
 #[inline]
-pub(crate) fn before_handler(request: Request<'_>) {
+pub(crate) fn before_response(request: Request<'_>) {
+    if !request.is_for_a_plain_file() {
+        watch(request);
+    }
+}
+
+#[inline(never)]
+fn watch(request: Request<'_>) {
     let forwards = request.dir_config().client_cert_forward() != Forward::Off;
-    if forwards || request.has_handler() && request.server_config().enabled() {
+    if forwards || request.server_config().enabled() {
         request.add_output_filter(FILTER);
     }
 }
@@ -23,10 +30,11 @@ pub(crate) fn before_handler(request: Request<'_>) {
 pub(crate) fn respond(request: Request<'_>) {
     let section = request.dir_config();
     let (pass, forwarded) = (section.pass(), section.client_cert_forward() != Forward::Off);
-    // Backends' fields are in the one table, those of CGI and FastCGI in the other.
-    for headers in [request.headers_out(), request.error_headers_out()] {
-        if headers.values(c"Vary").any(|value| vary::is_for_nobody(value.to_bytes(), pass, forwarded)) {
-            headers.set(c"Vary", c"*");
-        }
+    let (headers, error_headers) = (request.headers_out(), request.error_headers_out());
+    // Backends' fields are in the one table, those of CGI and FastCGI in the other, where mod_cache before 2.4.70 finds no "*".
+    let mut values = headers.values(c"Vary").chain(error_headers.values(c"Vary"));
+    if values.any(|value| vary::is_for_nobody(value.to_bytes(), pass, forwarded)) {
+        headers.set(c"Vary", c"*");
+        error_headers.unset(c"Vary");
     }
 }

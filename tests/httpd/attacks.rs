@@ -317,16 +317,44 @@ fn vary_by_binding_means_no_cache() {
         ("Sec-Provided-Token-Binding-ID", "*"),
         ("sec-referred-token-binding-id", "sec-referred-token-binding-id"),
         ("Token-Binding-Context", "Token-Binding-Context"),
-        ("Accept,Sec-Token-Binding", "Accept,Sec-Token-Binding"),
+        ("Accept,Cookie", "Accept,Cookie"),
+        ("Accept,Sec-Token-Binding", "*"),
     ] {
-        let usual = if name.starts_with("Accept") { name } else { "*" };
-        for (path, vary) in [("/", usual), ("/provided/", at_provided), ("/none/", name)] {
+        let usual = if name == "Accept,Cookie" { name } else { "*" };
+        let at_none = if name.ends_with(",Sec-Token-Binding") { "*" } else { name };
+        for (path, vary) in [("/", usual), ("/provided/", at_provided), ("/none/", at_none)] {
             let path = format!("{path}vary.cgi?{name}");
             for answer in [client.get(&path, &[]), client.unbound(&path, &[])] {
                 assert_eq!((answer.status, answer.header("Vary")), (200, Some(vary)), "{path} {answer:?}");
             }
         }
     }
+}
+
+/// Whoever it is that says so: a script known by its type, mod_rewrite of a file, `<If>`, the page of an error.
+#[test]
+fn vary_is_seen_wherever_it_comes_from() {
+    let script = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\nVary: Sec-Provided-Token-Binding-ID\\r\\n\\r\\nx'\n";
+    let failing = script.replace("Content-Type", "Status: 503\\r\\nContent-Type");
+    let server = Httpd::builder()
+        .load(&["rewrite"])
+        .file("typed.app", script)
+        .file("failing.cgi", &failing)
+        .file("page.txt", "x")
+        .file("rewritten/page.txt", "x")
+        .config("TokenBindingMissing Allow\nAddType application/x-httpd-cgi .app")
+        .config("<Directory {docroot}/rewritten>\nRewriteEngine On\nRewriteCond %{HTTP:Sec-Provided-Token-Binding-ID} !=x")
+        .config("RewriteRule ^old$ page.txt\n</Directory>")
+        .config("<Location /page.txt>\n<If \"req('Sec-Provided-Token-Binding-ID') == ''\">\nSetEnv unbound 1\n</If>\n</Location>")
+        .start();
+    for (path, status) in
+        [("/typed.app", 200), ("/failing.cgi", 503), ("/rewritten/old", 200), ("/page.txt", 200)]
+    {
+        let answer = Bound::open(&server).get(path, &[]);
+        assert_eq!((answer.status, answer.header("Vary")), (status, Some("*")), "{path} {answer:?}");
+    }
+    let answer = Bound::open(&server).get("/rewritten/page.txt", &[]);
+    assert_eq!((answer.status, answer.header("Vary")), (200, None), "nobody says anything: {answer:?}");
 }
 
 /// httpd's own cache looks before the IDs are there.

@@ -2,8 +2,8 @@
 //!
 //! The cache is set-associative, as processors' caches are. A token's hash picks a set of eight places. Keeping and evicting
 //! put a new set in the place of the old one; looking up reads the one that is there. It takes no lock, and writes nothing that
-//! other threads read: not even a reference count, since threads that all look up the same token would wait for each
-//! other there (docs/performance.md).
+//! other threads look up: not even a reference count, since threads that all look up the same token would wait for each
+//! other there (docs/performance.md). Only a thread with more than eight requests open has to count references.
 //!
 //! The hash is SipHash with a key that nobody outside knows, which costs a tenth of SHA-256; then the whole token is
 //! compared. Nobody who does not have the token can find an entry whose comparison he could time.
@@ -44,7 +44,7 @@ struct Entry<V> {
     value: Arc<V>,
 }
 
-/// A value that a cache has or could have. It stays as long as this, even if the cache forgets it.
+/// A value that a cache has or could have. It stays as long as this, even if the cache forgets it; so do the others of its set.
 pub struct Kept<V>(Hold<V>);
 
 enum Hold<V> {
@@ -107,11 +107,14 @@ impl<V> Cache<V> {
         let entry = Entry { scope: *scope, token, since: now, until, used: AtomicBool::new(false), value };
         let entry = Arc::new(entry);
         let Some(set) = self.set(hash) else { return };
-        set.rcu(|set| {
+        let before = set.rcu(|set| {
             let evicted = (set.len() >= WAYS).then(|| victim(set, now));
             let stay = set.iter().enumerate().filter(|(at, _)| Some(*at) != evicted).map(|(_, entry)| entry);
             stay.cloned().chain([(hash, Arc::clone(&entry))]).collect::<Set<V>>()
         });
+        if before.len() >= WAYS {
+            pass_over(&before);
+        }
     }
 
     /// How many entries there are, over or not. Looks at every set: for tests and for a status page.
@@ -142,7 +145,13 @@ impl<V> Cache<V> {
 /// Which entry goes: one that is over; else the oldest that was not used since it was last passed over; else the oldest.
 fn victim<V>(set: &Set<V>, now: i64) -> usize {
     let over = set.iter().position(|(_, entry)| !entry.is_current(now));
-    over.or_else(|| set.iter().position(|(_, entry)| !entry.used.swap(false, Ordering::Relaxed))).unwrap_or(0)
+    over.or_else(|| set.iter().position(|(_, entry)| !entry.is_used())).unwrap_or(0)
+}
+
+/// Those that stayed because they were used have to be used again until the next time.
+fn pass_over<V>(set: &Set<V>) {
+    let used = set.iter().take_while(|(_, entry)| entry.is_used());
+    used.for_each(|(_, entry)| entry.used.store(false, Ordering::Relaxed));
 }
 
 impl<V> Entry<V> {
@@ -154,8 +163,12 @@ impl<V> Entry<V> {
         (self.since..self.until).contains(&now)
     }
 
+    fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
     fn use_it(&self) {
-        if !self.used.load(Ordering::Relaxed) {
+        if !self.is_used() {
             self.used.store(true, Ordering::Relaxed);
         }
     }
@@ -230,6 +243,26 @@ mod tests {
             put(&cache, &x, &number.to_string(), 100, number);
             assert_eq!(get(&cache, &x, "0", 50), Some(0));
         }
+    }
+
+    #[test]
+    fn what_was_used_long_ago_does_not_stay_for_ever() {
+        let (cache, x) = (Cache::new(1), scope("x"));
+        let present = || -> Vec<u32> {
+            let set = cache.sets[0].load();
+            set.iter().map(|(_, entry)| *entry.value).collect()
+        };
+        for number in 0..8 {
+            put(&cache, &x, &number.to_string(), 100, number);
+            assert_eq!(get(&cache, &x, &number.to_string(), 0), Some(number));
+        }
+        put(&cache, &x, "8", 100, 8);
+        assert_eq!(present(), [1, 2, 3, 4, 5, 6, 7, 8], "all were used: the oldest goes");
+        for number in 1..4 {
+            get(&cache, &x, &number.to_string(), 0);
+        }
+        put(&cache, &x, "9", 100, 9);
+        assert_eq!(present(), [1, 2, 3, 5, 6, 7, 8, 9], "the oldest that was not used since");
     }
 
     #[test]

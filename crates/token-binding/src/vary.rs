@@ -7,12 +7,14 @@ use crate::pass::{Item, Pass};
 use crate::reserved;
 
 /// Whether a value of `Vary` names a field that an application is told here: of Token Binding what `pass` says, and those of
-/// the certificate if these are `forwarded`. Then it has to be `*`.
+/// the certificate if these are `forwarded`; or the message itself, which is taken out of a request before a cache of this
+/// server looks at it. Then it has to be `*`.
 // RFC 9440 §2.4 for the certificate; the IDs are no different.
 #[must_use]
 pub fn is_for_nobody(vary: &[u8], pass: Pass, forwarded: bool) -> bool {
     let told = |item| pass.variable(item) || pass.header(item);
     let names = [
+        (reserved::MESSAGE, true),
         (reserved::PROVIDED, told(Item::Provided)),
         (reserved::REFERRED, told(Item::Referred)),
         (reserved::OTHER, told(Item::Other)),
@@ -51,9 +53,11 @@ mod tests {
             assert!(is_for_nobody(vary.as_bytes(), provided, true), "{vary}");
             assert!(!is_for_nobody(vary.as_bytes(), all, false), "{vary}");
         }
-        // What the client sends itself, caches see; and names are compared in full.
+        let none = Pass::from_words(["none"]).unwrap();
+        assert!(is_for_nobody(b"sec-token-binding", none, false));
+        // Names are compared in full.
         for vary in
-            ["", ",", "*", "Accept", "Sec-Token-Binding", "Client-Certificate", "Token Binding Context"]
+            ["", ",", "*", "Accept", "Sec-Token-Bindin", "Client-Certificate", "Token Binding Context"]
         {
             assert!(!is_for_nobody(vary.as_bytes(), all, true), "{vary}");
         }

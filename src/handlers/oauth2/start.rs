@@ -51,9 +51,14 @@ pub(crate) fn look_after(request: Request<'_>) {
     let Some(common) = request.server_config().common() else { return };
     let Some(finished) = common.finished().filter(|finished| !finished.verifiers.is_empty()) else { return };
     if common.process().is_turn(request.time(), INTERVAL) {
-        let surroundings = Surroundings::between_requests(request, common);
-        prepare(finished, &surroundings);
+        prepare_between_requests(request, common, finished);
     }
+}
+
+/// Apart, so that the usual request, after which there is nothing to do, pays nothing for it.
+#[cold]
+fn prepare_between_requests(request: Request<'_>, common: &Common, finished: &Finished) {
+    prepare(finished, &Surroundings::between_requests(request, common));
 }
 
 /// Fetches what is due, as long as there is time. What was not reached is fetched for the token that needs it.
