@@ -17,7 +17,7 @@ use crate::subject::{self, Module, Shape};
 /// Few threads, whose heaps valgrind makes one.
 const SHAPE: Shape = Shape::Event { children: 1, threads: 4 };
 /// Connections of the two servers whose difference counts.
-const CONNECTIONS: [usize; 2] = [20, 60];
+const CONNECTIONS: [usize; 2] = [20, 160];
 
 pub fn tables(long: bool) -> Vec<Table> {
     vec![idle(), growth(if long { 1_000_000 } else { 100_000 })]
