@@ -46,6 +46,7 @@ pub(crate) fn current<'c>(connection: Connection<'c>) -> Option<&'c Binding> {
     }
 }
 
+// Not inlined: it would make its caller, which every request passes, save registers for nothing.
 #[inline(never)]
 fn of_handshake<'c>(connection: Connection<'c>, tls: &'c TlsConnection<'c>) -> Option<&'c Binding> {
     if !tls.ssl.handshake_is_finished() {

@@ -336,10 +336,15 @@ fn vary_by_binding_means_no_cache() {
 fn vary_is_seen_wherever_it_comes_from() {
     let script = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\nVary: Sec-Provided-Token-Binding-ID\\r\\n\\r\\nx'\n";
     let failing = script.replace("Content-Type", "Status: 503\\r\\nContent-Type");
+    let old =
+        script.replace("Content-Type", "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\\r\\nContent-Type");
+    let elsewhere = script.replace("Content-Type", "Location: https://elsewhere.example/\\r\\nContent-Type");
     let server = Httpd::builder()
         .load(&["rewrite"])
         .file("typed.app", script)
         .file("failing.cgi", &failing)
+        .file("old.cgi", &old)
+        .file("elsewhere.cgi", &elsewhere)
         .file("page.txt", "x")
         .file("rewritten/page.txt", "x")
         .config("TokenBindingMissing Allow\nAddType application/x-httpd-cgi .app")
@@ -347,12 +352,21 @@ fn vary_is_seen_wherever_it_comes_from() {
         .config("RewriteRule ^old$ page.txt\n</Directory>")
         .config("<Location /page.txt>\n<If \"req('Sec-Provided-Token-Binding-ID') == ''\">\nSetEnv unbound 1\n</If>\n</Location>")
         .start();
-    for (path, status) in
-        [("/typed.app", 200), ("/failing.cgi", 503), ("/rewritten/old", 200), ("/page.txt", 200)]
-    {
+    // the page of a redirection is httpd's own
+    for (path, status) in [
+        ("/typed.app", 200),
+        ("/failing.cgi", 503),
+        ("/elsewhere.cgi", 302),
+        ("/rewritten/old", 200),
+        ("/page.txt", 200),
+    ] {
         let answer = Bound::open(&server).get(path, &[]);
         assert_eq!((answer.status, answer.header("Vary")), (status, Some("*")), "{path} {answer:?}");
     }
+    // what httpd answers in the script's place
+    let since = "If-Modified-Since: Tue, 02 Jan 2024 00:00:00 GMT";
+    let answer = Bound::open(&server).get("/old.cgi", &[since]);
+    assert_eq!((answer.status, answer.header("Vary")), (304, Some("*")), "{answer:?}");
     let answer = Bound::open(&server).get("/rewritten/page.txt", &[]);
     assert_eq!((answer.status, answer.header("Vary")), (200, None), "nobody says anything: {answer:?}");
 }

@@ -168,11 +168,7 @@ pub fn authenticate<R: Request + ?Sized, S: Services + ?Sized>(
     let token: &[u8] = &presented.token;
     let (accepted, origin) = match remembered(policy, token, services) {
         Some(accepted) => (accepted, Origin::Remembered),
-        None => {
-            let (accepted, origin) =
-                accept(policy, token, services).map_err(|refused| describe(refused, token))?;
-            (accepted.into(), origin)
-        }
+        None => accept(policy, token, services).map_err(|refused| describe(refused, token))?,
     };
     let bound = accepted.policy.check(&accepted.verdict.confirmation, proofs).map_err(|fault| {
         let refusal = TokenFault::from(fault).into();
@@ -199,7 +195,7 @@ fn accept<S: Services + ?Sized>(
     policy: &Policy<'_>,
     token: &[u8],
     services: &S,
-) -> Result<(Arc<Accepted>, Origin), Unaccepted> {
+) -> Result<(Kept<Accepted>, Origin), Unaccepted> {
     let text = token_source::check(token).map_err(|refusal| Unaccepted { refusal, kind: None })?;
     let (verdict, verifier) = policy.verifiers.judge(text, services)?;
     let (kind, confirmation_policy) = (verifier.config().source.kind(), verifier.config().policy);
@@ -211,7 +207,7 @@ fn accept<S: Services + ?Sized>(
     let accepted = Arc::new(Accepted { verdict, passed, kind, policy: confirmation_policy, target });
     let memory = &services.memory().accepted;
     memory.put(&policy.verifiers.id, token, until, services.now(), Arc::clone(&accepted), accepted.size());
-    Ok((accepted, origin))
+    Ok((accepted.into(), origin))
 }
 
 fn describe(Unaccepted { refusal, kind }: Unaccepted, token: &[u8]) -> Refused {

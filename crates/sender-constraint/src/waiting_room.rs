@@ -56,8 +56,8 @@ impl<'p> WaitingRoom<'p> {
     /// Takes a place for as long as an exchange with this endpoint may last, if there is one.
     ///
     /// One may always wait, for whichever server. Otherwise no more may wait for one authorization server than there are
-    /// workers that wait for none: half of them while one server hangs. A second one that hangs gets half of the others, so that none closes
-    /// the door to the next, and some workers are always left.
+    /// workers that wait for none: half of them while one server hangs. A second one that hangs gets half of the others, so
+    /// that none closes the door to the next, and some workers are always left.
     #[must_use]
     pub fn enter(&self, endpoint: &Endpoint) -> Option<Place<'p>> {
         let server = server(endpoint);

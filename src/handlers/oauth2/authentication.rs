@@ -117,6 +117,7 @@ fn pass<'r>(request: Request<'r>, authenticated: &'r Authenticated, target: &Tar
 
 /// For a request whose headers were stripped once more: after an internal redirect, to which httpd applies the first
 /// request's authentication, and after trailers.
+// Not inlined: it would make its caller, which every request passes, save registers for nothing.
 #[inline(never)]
 pub(crate) fn pass_again(request: Request<'_>) {
     if presence(request).is_some()

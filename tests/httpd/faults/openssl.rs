@@ -165,29 +165,17 @@ fn ask(
     token: Option<&str>,
 ) -> Option<Answer> {
     let start = Instant::now();
-    let answer = ask_at_leisure(connector, server, path, message, token);
+    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    let answer = connector.connect(server.tls(), "localhost").ok().and_then(|connection| {
+        let mut client = Bound::over(connection, "localhost");
+        let message = message.map_or_else(|| client.message(), str::to_owned);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nSec-Token-Binding: {message}\r\n{token}\r\n");
+        client.exchange(&request).ok()
+    });
     // The client's own limit: what is longer hangs.
     assert!(start.elapsed() < Duration::from_secs(10), "{path}: {:?}", start.elapsed());
     answer
-}
-
-fn ask_at_leisure(
-    connector: &Connector,
-    server: &Httpd,
-    path: &str,
-    message: Option<&str>,
-    token: Option<&str>,
-) -> Option<Answer> {
-    let connection = connector.connect(server.tls(), "localhost").ok()?;
-    let mut client = Bound::over(connection, "localhost");
-    let message = match message {
-        Some(message) => message.to_owned(),
-        None => client.message(),
-    };
-    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nSec-Token-Binding: {message}\r\n{token}\r\n");
-    client.exchange(&request).ok()
 }
 
 /// Clients of all kinds, some with what is not theirs.
