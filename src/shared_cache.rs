@@ -40,12 +40,14 @@ impl SharedCache {
         pool: *mut ffi::apr_pool_t,
     ) -> Result<Self, String> {
         let keeper = match config.store {
-            Store::Socache { provider, argument } => {
+            Store::Socache { provider, arguments } => {
                 let c_string =
                     |text| CString::new(text).map_err(|_| "the configuration string holds a NUL".to_owned());
-                let (provider, argument) = (c_string(provider)?, argument.map(c_string).transpose()?);
+                let provider = c_string(provider)?;
+                let arguments = arguments.into_iter().map(|argument| argument.map(c_string).transpose());
+                let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
                 // SAFETY: as our caller's.
-                Keeper::Socache(unsafe { Socache::create(&provider, argument.as_deref(), temporary, pool) }?)
+                Keeper::Socache(unsafe { Socache::create(&provider, &arguments, temporary, pool) }?)
             }
             Store::Redis { host, port, username, password, tls, ca_file, timeout } => {
                 let password = password.map(|password| password.to_string());
@@ -58,18 +60,19 @@ impl SharedCache {
         Ok(Self { name: config.name, encrypt: config.encrypt, largest_value: config.largest_value, keeper })
     }
 
-    /// Starts it, in the parent.
+    /// Starts it, in the parent. `number` is another one for each cache.
     ///
     /// # Safety
     /// Called once from post_config, with its server and its configuration pool.
     pub(crate) unsafe fn start(
         &self,
+        number: usize,
         server: *mut ffi::server_rec,
         pool: *mut ffi::apr_pool_t,
     ) -> Result<(), String> {
         match &self.keeper {
             // SAFETY: as our caller's.
-            Keeper::Socache(socache) => unsafe { socache.start(server, pool) },
+            Keeper::Socache(socache) => unsafe { socache.start(number, server, pool) },
             Keeper::Redis(_) => Ok(()),
         }
     }

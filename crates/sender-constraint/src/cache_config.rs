@@ -21,12 +21,13 @@ pub struct CacheConfig {
 
 /// Who keeps a shared cache.
 pub enum Store {
-    /// One of httpd's socache providers, and its configuration string.
+    /// One of httpd's socache providers.
     Socache {
         /// The provider: `shmcb`, `memcache`, `dbm`, ...
         provider: String,
-        /// In the provider's own language.
-        argument: Option<String>,
+        /// Configuration strings in the provider's own language, one for each instance of the provider. Keys are divided
+        /// among the instances.
+        arguments: Vec<Option<String>>,
     },
     /// A redis server.
     Redis {
@@ -55,6 +56,13 @@ const TYPES: &str = "shm, memcache, file, socache or redis";
 
 /// What an entry takes in shared memory, on average, in octets: a verdict with some claims. A JWK set takes a few.
 const AVERAGE_ENTRY: u64 = 2048;
+/// shmcb divides a segment into at most 256 parts, fewer in a small one, and looks for an entry among all of its part: 60 entries
+/// on average in segments of this size, and more in larger ones. So a large cache has several.
+const SEGMENT: u64 = 4 * 1024 * 1024;
+/// A key's octet says in which segment it is.
+const MOST_SEGMENTS: u64 = 256;
+/// The size of the largest values for which each part of a [`SEGMENT`] has room.
+const LARGEST_VALUE: usize = 64 * 1024;
 
 impl CacheConfig {
     /// Reads the arguments of the directive. `runtime_directory` is where a cache in a file lies unless `dir=` says otherwise.
@@ -75,8 +83,10 @@ impl CacheConfig {
             _ => return Err(OptionError::Combination(format!("the type must be {TYPES}"))),
         };
         let (options, mut warnings) = Options::parse(options, &[schema::CACHE, own])?;
+        let largest = options.number("max_val_size").and_then(|octets| usize::try_from(octets).ok());
+        let largest_value = largest.unwrap_or(LARGEST_VALUE);
         let store = match kind {
-            "shm" => shared_memory(&options),
+            "shm" => shared_memory(&options, largest_value),
             "memcache" => memcache(&options)?,
             "file" => file(&options, runtime_directory),
             "redis" => redis(&options),
@@ -91,18 +101,18 @@ impl CacheConfig {
             let reason = "encrypt=false: whoever can write to the cache decides which tokens are good";
             warnings.push(Warning(reason.to_owned()));
         }
-        let largest = options.number("max_val_size").and_then(|octets| usize::try_from(octets).ok());
-        let config =
-            Self { name: name.to_owned(), store, encrypt, largest_value: largest.unwrap_or(64 * 1024) };
-        Ok((config, warnings))
+        Ok((Self { name: name.to_owned(), store, encrypt, largest_value }, warnings))
     }
 }
 
-fn shared_memory(options: &Options) -> Store {
+fn shared_memory(options: &Options, largest_value: usize) -> Store {
     let entries = options.number("max_entries").unwrap_or(1000);
-    // The provider wants some room for its index, and refuses very small segments.
-    let octets = entries.saturating_mul(AVERAGE_ENTRY).clamp(512 * 1024, u64::from(u32::MAX / 2));
-    Store::Socache { provider: "shmcb".into(), argument: Some(format!("token-binding({octets})")) }
+    let octets = entries.saturating_mul(AVERAGE_ENTRY);
+    let segments = if largest_value > LARGEST_VALUE { 1 } else { (octets / SEGMENT).clamp(1, MOST_SEGMENTS) };
+    // The provider wants some room for its index, and refuses very small segments and very large ones.
+    let each = (octets / segments).clamp(512 * 1024, u64::from(u32::MAX / 2));
+    let arguments = (0..segments).map(|number| Some(format!("token-binding-{number}({each})")));
+    Store::Socache { provider: "shmcb".into(), arguments: arguments.collect() }
 }
 
 /// libmemcached's `--SERVER=host:port --SERVER=...` becomes httpd's `host:port,...`.
@@ -119,12 +129,13 @@ fn memcache(options: &Options) -> Result<Store, OptionError> {
     let servers = servers.ok_or_else(|| {
         OptionError::ill_typed("config_string", "--SERVER=host:port, several separated by blanks")
     })?;
-    Ok(Store::Socache { provider: "memcache".into(), argument: Some(servers.join(",")) })
+    Ok(Store::Socache { provider: "memcache".into(), arguments: vec![Some(servers.join(","))] })
 }
 
 fn file(options: &Options, runtime_directory: &str) -> Store {
     let directory = options.text("dir").unwrap_or(runtime_directory).trim_end_matches('/');
-    Store::Socache { provider: "dbm".into(), argument: Some(format!("{directory}/token-binding-cache")) }
+    let argument = format!("{directory}/token-binding-cache");
+    Store::Socache { provider: "dbm".into(), arguments: vec![Some(argument)] }
 }
 
 fn redis(options: &Options) -> Store {
@@ -143,7 +154,7 @@ fn redis(options: &Options) -> Store {
 /// httpd writes a provider and its argument as one word, `shmcb:/path(size)`.
 fn provider(text: &str) -> Store {
     let (provider, argument) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
-    Store::Socache { provider: provider.to_owned(), argument: argument.map(str::to_owned) }
+    Store::Socache { provider: provider.to_owned(), arguments: vec![argument.map(str::to_owned)] }
 }
 
 #[cfg(test)]
@@ -153,14 +164,14 @@ mod tests {
     fn socache(kind: &str, options: &str) -> (String, Option<String>, bool) {
         let (config, _) = CacheConfig::parse(kind, options.as_bytes(), "/run/apache2").unwrap();
         match config.store {
-            Store::Socache { provider, argument } => (provider, argument, config.encrypt),
+            Store::Socache { provider, arguments } => (provider, arguments[0].clone(), config.encrypt),
             Store::Redis { .. } => panic!("not a socache"),
         }
     }
 
     #[test]
     fn the_types_of_mod_oauth2_become_providers_of_httpd() {
-        assert_eq!(socache("shm", ""), ("shmcb".into(), Some("token-binding(2048000)".into()), false));
+        assert_eq!(socache("shm", ""), ("shmcb".into(), Some("token-binding-0(2048000)".into()), false));
         assert_eq!(
             socache("memcache", "config_string=--SERVER%3Da:1+--SERVER%3Db"),
             ("memcache".into(), Some("a:1,b:11211".into()), true)
@@ -173,6 +184,33 @@ mod tests {
             socache("socache", "provider=shmcb:/x(1)&encrypt=off"),
             ("shmcb".into(), Some("/x(1)".into()), false)
         );
+    }
+
+    #[test]
+    fn a_large_shared_memory_has_several_segments() {
+        let segments =
+            |options: &str| match CacheConfig::parse("shm", options.as_bytes(), "").unwrap().0.store {
+                Store::Socache { arguments, .. } => {
+                    let sizes = arguments.iter().enumerate().map(|(number, argument)| {
+                        let size =
+                            argument.as_deref().unwrap().strip_prefix(&format!("token-binding-{number}("));
+                        size.unwrap().strip_suffix(')').unwrap().parse().unwrap()
+                    });
+                    let sizes: Vec<u64> = sizes.collect();
+                    assert!(sizes.iter().all(|size| *size == sizes[0]));
+                    (sizes.len(), sizes[0])
+                }
+                Store::Redis { .. } => panic!("not a socache"),
+            };
+        assert_eq!(segments("max_entries=1"), (1, 512 * 1024));
+        assert_eq!(segments("max_entries=4095"), (1, 4095 * 2048));
+        assert_eq!(segments("max_entries=4096"), (2, SEGMENT));
+        assert_eq!(segments("max_entries=100000"), (48, 100_000 * 2048 / 48));
+        assert_eq!(segments("max_entries=1000000"), (256, 8_000_000));
+        assert_eq!(segments("max_entries=1000000000"), (256, u64::from(u32::MAX / 2)));
+        // There must be room for it in one of the parts that shmcb divides a segment into.
+        assert_eq!(segments("max_entries=100000&max_val_size=65536").0, 48);
+        assert_eq!(segments("max_entries=100000&max_val_size=65537").0, 1);
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub(crate) unsafe fn parent(
     pool: *mut ffi::apr_pool_t,
 ) -> Result<(), String> {
     let Some(finished) = common.finished() else { return Ok(()) };
-    for cache in finished.caches() {
+    for (number, cache) in finished.caches().iter().enumerate() {
         // SAFETY: as our caller's.
-        unsafe { cache.start(server, pool) }
+        unsafe { cache.start(number, server, pool) }
             .map_err(|error| format!("OAuth2Cache '{}': {error}", cache.name))?;
     }
     Ok(())

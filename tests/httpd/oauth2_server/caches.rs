@@ -35,6 +35,8 @@ fn what_one_process_found_out_serves_the_others() {
     let (memcached, redis) = (Store::memcached(), Store::redis(&[]));
     for lines in [
         "OAuth2Cache shm",
+        // 48 segments; mutexes that are files, each with a name of its own, and another cache's
+        "Mutex flock:{run} token-binding-cache\nOAuth2Cache shm max_entries=100000\nOAuth2Cache shm name=other",
         "OAuth2Cache file dir={run}",
         "OAuth2Cache socache provider=shmcb:{run}/verdicts(512000)",
         MEMCACHE,
