@@ -24,6 +24,7 @@ pub fn client(address: SocketAddr, cast: &Cast, record: &Record, number: usize) 
         let visit = cast.visit(&mut dice, false, number == 0);
         let mut connection = None;
         for ask in &visit.asks {
+            let _waits = record.exchange();
             connection = perform(address, cast, record, &visit, ask, connection);
         }
     }

@@ -24,6 +24,7 @@ pub fn clients(address: SocketAddr, cast: &Cast, record: &Record, connections: u
                 let mut dice = Dice::new(1000 + number);
                 while !record.is_over() {
                     let visit = cast.visit(&mut dice, true, false);
+                    let _waits = record.exchange();
                     runtime.block_on(perform(address, cast, record, &visit));
                 }
             });

@@ -1,8 +1,8 @@
 //! What was seen, and whether it may be so.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub struct Record {
     over: AtomicBool,
     /// Odd: a hard restart goes on.
     epoch: AtomicU64,
+    /// Shared by those who wait for an answer.
+    exchanges: RwLock<()>,
     restarts: AtomicU64,
     requests: AtomicU64,
     hostile: AtomicU64,
@@ -56,6 +58,17 @@ impl Record {
         work();
         thread::sleep(Duration::from_secs(1));
         self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// While this is done, nobody waits for an answer.
+    pub fn at_rest(&self, work: impl FnOnce()) {
+        let _nobody = self.exchanges.write().unwrap();
+        work();
+    }
+
+    /// To be kept by who waits for an answer.
+    pub fn exchange(&self) -> RwLockReadGuard<'_, ()> {
+        self.exchanges.read().unwrap()
     }
 
     pub fn begin(&self) -> Begin {
