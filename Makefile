@@ -49,13 +49,13 @@ release: ## the module and tokbind as they are installed, in target/release
 	CARGO_INCREMENTAL=0 RUSTFLAGS='$(strip $(RUSTFLAGS) $(RELEASE_FLAGS))' $(CARGO) build --locked --release -p tokbind
 	cp $(TARGET)/release/libmod_token_binding.so $(TARGET)/release/mod_token_binding.so
 
-# The date of packages and manual pages is that of the sources.
-manual sbom deb deb-check reproducible: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
+# The date of packages and manual pages is that of the sources. cargo is not told: it would build libraries again for each date.
+manual sbom deb reproducible: private export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
 
 manual: ## manual pages and shell completions of tokbind, in target/manual
 	@scripts/setup demo
 	@rm -rf $(TARGET)/manual
-	$(CARGO) run --locked --quiet -p tokbind --features manual --bin tokbind-manual -- \
+	env --unset=SOURCE_DATE_EPOCH $(CARGO) run --locked --quiet -p tokbind --features manual --bin tokbind-manual -- \
 	    $(TARGET)/manual "$$(date --utc --date="@$$SOURCE_DATE_EPOCH" +%F)"
 
 sbom: $(CYCLONEDX) ## what is in the module and in tokbind: target/sbom (CycloneDX)
@@ -74,8 +74,9 @@ deb-check: release-check deb ## install the package in a fresh Debian, use it, a
 reproducible: deb ## build once more elsewhere: the same, bit for bit
 	@scripts/reproducible
 
+# They wait more than they compute.
 test: setup ## all tests, those against a real httpd included
-	$(CARGO) test --workspace --no-fail-fast
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --no-fail-fast
 
 fmt: ## formatting
 	$(CARGO) fmt --all --check
