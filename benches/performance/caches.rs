@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::cases::PLAIN;
 use crate::client::{Client, Connection, Pipeline};
 use crate::common::Httpd;
-use crate::process;
+use crate::process::{self, quarter};
 use crate::report::{Table, number, tenth};
 use crate::stores::Store;
 use crate::subject::{self, Module, Shape};
@@ -16,7 +16,9 @@ use crate::tokens;
 use crate::turns;
 
 /// Requests that are sent, each with a token that its process has not seen. The first tenth is not measured.
-const SAMPLE: usize = 1_000;
+const SAMPLE: usize = 2_000;
+/// So many are sent at once, and are one measurement: between two requests the worker does not wait.
+const AT_ONCE: usize = 45;
 /// Seconds without the cache.
 const OUTAGE: u64 = 12;
 
@@ -69,7 +71,7 @@ fn tokens(count: usize) -> Vec<String> {
 }
 
 fn server(line: &str) -> Httpd {
-    subject::server(Module::Ours, Shape::One)
+    subject::timed(Module::Ours, Shape::One)
         .load(&["status"])
         .value("ec", tokens::keys().ec.quoted())
         .config(PROCESSES)
@@ -99,15 +101,22 @@ fn filled(name: &str, server: &Httpd, all: &[String], power: u32) -> f64 {
         started.into_iter().map(|filler| filler.join().expect("tokens are accepted")).collect::<Vec<_>>()
     });
     // The processes that are left: those of the first two connections are busy with them.
-    let mut asking = client.connect();
-    asking.get("/hello.txt", None);
-    let asked: Vec<&String> = added.iter().step_by((added.len() / SAMPLE).max(1)).take(SAMPLE).collect();
+    let mut asking = client.pipeline(PATH);
+    let asked: Vec<&str> =
+        added.iter().step_by((added.len() / SAMPLE).max(1)).take(SAMPLE).map(String::as_str).collect();
+    let mut turn = |tokens: &[&str]| {
+        let cpu = process::cpu(server);
+        asking.get(&tokens.iter().copied().map(Some).collect::<Vec<_>>());
+        #[allow(clippy::cast_precision_loss)] // small
+        let requests = tokens.len() as f64;
+        (process::cpu(server) - cpu).as_secs_f64() * 1e6 / requests
+    };
     let (warm, measured) = asked.split_at(asked.len() / 10);
-    warm.iter().for_each(|token| get(&mut asking, token));
-    let (cpu, before) = (process::cpu(server), shared(server));
-    measured.iter().for_each(|token| get(&mut asking, token));
-    #[allow(clippy::cast_precision_loss)] // small
-    let each = (process::cpu(server) - cpu).as_secs_f64() * 1e6 / measured.len() as f64;
+    for tokens in warm.chunks(AT_ONCE) {
+        turn(tokens);
+    }
+    let before = shared(server);
+    let each = quarter(measured.chunks(AT_ONCE).map(turn).collect());
     let (found, all) = (shared(server) - before, measured.len());
     assert!(found >= all * 9 / 10, "{name}: {found} of {all} were found in the cache");
     eprintln!("{name}, 10^{power} tokens: {each:.1} µs, {found} of {all} found");
@@ -139,7 +148,7 @@ fn outage(all: &[String]) -> Table {
     for (name, line) in [("away", away.as_str()), ("not asked", "")] {
         let places =
             if line.is_empty() { PLACES.replace("verify.cache=default&", "") } else { PLACES.to_owned() };
-        let server = subject::server(Module::Ours, Shape::One)
+        let server = subject::timed(Module::Ours, Shape::One)
             .value("ec", tokens::keys().ec.quoted())
             .config(&places)
             .config(line)

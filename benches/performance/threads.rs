@@ -55,7 +55,15 @@ pub fn tables(_long: bool) -> Vec<Table> {
         "OpenSSL's P-256 verification alone, each thread with its own key",
         compare(&yardstick::p256_alone, &next),
     );
+    row(
+        "OpenSSL's P-256 verification with a key object made for it",
+        compare(&yardstick::p256_with_key, &next),
+    );
     let (message, ekm) = message();
+    row(
+        "a Token Binding message without OpenSSL: read, and refused",
+        compare(&|_| read(&message, &ekm), &next),
+    );
     row("verification of a Token Binding message", compare(&|_| verify(&message, &ekm), &next));
     vec![table]
 }
@@ -190,6 +198,13 @@ impl Request for Bearer {
 fn message() -> (String, Ekm) {
     let ekm = Ekm::new([7; 32]);
     (tokbind::binding::field_value(&keys().a, None, &ekm).expect("a message"), ekm)
+}
+
+/// Another key type was negotiated. That is found out when all has been read and before a signature is looked at.
+fn read(message: &str, ekm: &Ekm) {
+    let key_parameters = KeyParameters::Rsa2048Pss;
+    let negotiated = Negotiated { version: ProtocolVersion::V1_0, key_parameters };
+    black_box(token_binding::verify(message.as_bytes(), &negotiated, ekm).expect_err("another key type"));
 }
 
 fn verify(message: &str, ekm: &Ekm) {

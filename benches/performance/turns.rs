@@ -1,62 +1,109 @@
 //! Many access tokens in turn: what a request costs where its token was seen before, and where it was not.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use openssl::hash::MessageDigest;
 use openssl::sign::{Signer, Verifier};
 
 use crate::cases::PLAIN;
-use crate::client::Client;
+use crate::client::{Client, Pipeline};
 use crate::common::Httpd;
-use crate::process;
+use crate::process::{self, quarter};
 use crate::report::{Table, number, tenth};
 use crate::subject::{self, Module, Shape};
 use crate::tokens;
 
+const PATH: &str = "/bearer/hello.txt";
 const MOST: usize = 20_000;
 /// So few suffice where a request takes milliseconds.
 const SAMPLE: usize = 3_000;
+/// So many are sent at once, to the servers in turn, and are one measurement: between two requests the worker does not wait, and what
+/// else the machine does meets the servers alike.
+const AT_ONCE: usize = 40;
+
+/// Microseconds on a processor for each request.
+struct Cost {
+    /// Of a server without any module.
+    bare: f64,
+    first: f64,
+    later: Option<f64>,
+    /// One verification, at the time of `first`.
+    verification: f64,
+}
+
+/// A server of one worker, and the connection that it serves.
+struct Site {
+    server: Httpd,
+    connection: Pipeline,
+}
 
 pub fn tables(long: bool) -> Vec<Table> {
     let tokens = signed(MOST, &subject::token);
-    let path = "/bearer/hello.txt";
-    let bare = {
-        let server = subject::server(Module::Nothing, Shape::BUSY).start();
-        let _warm = send(&server, path, &tokens, SAMPLE);
-        send(&server, path, &tokens, SAMPLE)
-    };
-    let verification = verification();
-    let mut table = Table::new(
-        "turns",
-        &["tokens in turn", "module", "CPU µs added, first time", "later", "RS256 verifications, first time"],
-    );
-    let mut row = |count: usize, module: Module, [first, later]: [Option<f64>; 2]| {
-        let added = |cpu: Option<f64>| cpu.map_or_else(|| "–".to_owned(), |cpu| tenth(cpu - bare));
-        let ratio =
-            first.map_or_else(|| "–".to_owned(), |first| format!("{:.2}", (first - bare) / verification));
-        let name = if module == Module::Ours { "this" } else { "mod_oauth2" };
+    let mut bare = Site::new(Module::Nothing);
+    let head = [
+        "tokens in turn",
+        "module",
+        "CPU µs added, first time",
+        "later",
+        "one RS256 verification",
+        "a request without any module",
+    ];
+    let mut table = Table::new("turns", &head);
+    let sample = if long { MOST } else { SAMPLE };
+    for (count, module) in [(2_000, Module::Ours), (MOST, Module::Ours), (sample, Module::Oauth2)] {
+        let cost = measure(module, &mut bare, &tokens[..count]);
+        let (first, later) = (cost.first - cost.bare, cost.later.map(|later| later - cost.bare));
+        eprintln!("{count} tokens in turn, {}: {first:.1} µs, later {later:.1?}", module.name());
         #[allow(clippy::cast_precision_loss)] // small
-        table.row(&[number(count as f64), name.to_owned(), added(first), added(later), ratio]);
-        eprintln!("{count} tokens in turn, {name}: {}, later {}", added(first), added(later));
-    };
-    for count in [200, 2_000, MOST] {
-        let server = subject::server(Module::Ours, Shape::BUSY).start();
-        let tokens = &tokens[..count];
-        let first = send(&server, path, tokens, count);
-        // Both processes have then seen each of them.
-        send(&server, path, tokens, 2 * count.max(SAMPLE));
-        let later = send(&server, path, tokens, count.max(SAMPLE));
-        // A few requests tell little: the processes are still new.
-        row(count, Module::Ours, [(count >= 2_000).then_some(first), Some(later)]);
+        table.row(&[
+            number(count as f64),
+            module.name().replace("with", "this"),
+            tenth(first),
+            later.map_or_else(|| "–".to_owned(), tenth),
+            tenth(cost.verification),
+            tenth(cost.bare),
+        ]);
     }
-    let server = subject::server(Module::Oauth2, Shape::BUSY).start();
-    let first = send(&server, path, &tokens, if long { MOST } else { SAMPLE });
-    row(MOST, Module::Oauth2, [Some(first), None]);
-    let mut yardsticks = Table::new("yardstick", &["", "CPU µs"]);
-    yardsticks.row(&["one RS256 verification with a key that is ready".to_owned(), tenth(verification)]);
-    yardsticks.row(&["a request without any module".to_owned(), tenth(bare)]);
-    vec![table, yardsticks]
+    vec![table]
+}
+
+impl Site {
+    /// It has served for a while, and seen none of the tokens.
+    fn new(module: Module) -> Self {
+        let server = subject::timed(module, Shape::One).start();
+        let connection = Client::new(PLAIN, server.tls()).pipeline(PATH);
+        let mut site = Self { server, connection };
+        let others = signed(AT_ONCE, &|number| subject::token(MOST + number));
+        (0..50).for_each(|_| {
+            site.send(&others);
+        });
+        site
+    }
+
+    fn send(&mut self, tokens: &[String]) -> f64 {
+        let before = process::cpu(&self.server);
+        self.connection.get(&tokens.iter().map(|token| Some(token.as_str())).collect::<Vec<_>>());
+        #[allow(clippy::cast_precision_loss)] // small
+        let requests = tokens.len() as f64;
+        (process::cpu(&self.server) - before).as_secs_f64() * 1e6 / requests
+    }
+}
+
+fn measure(module: Module, bare: &mut Site, tokens: &[String]) -> Cost {
+    let mut site = Site::new(module);
+    let (mut without, mut verifications) = (Vec::new(), Vec::new());
+    let mut round = |site: &mut Site| {
+        let with = tokens.chunks(AT_ONCE).map(|tokens| {
+            without.push(bare.send(tokens));
+            verifications.push(verification());
+            site.send(tokens)
+        });
+        quarter(with.collect())
+    };
+    let first = round(&mut site);
+    // mod_oauth2 does not remember so many.
+    let later = (module == Module::Ours).then(|| round(&mut site));
+    Cost { bare: quarter(without), first, later, verification: quarter(verifications) }
 }
 
 /// By two threads: it is most of the time that this part takes.
@@ -68,50 +115,21 @@ pub fn signed(count: usize, sign: &(dyn Fn(usize) -> String + Sync)) -> Vec<Stri
     })
 }
 
-/// So many requests, one token after the other, on connections to all processes. Microseconds on a processor for each.
-pub fn send(server: &Httpd, path: &str, tokens: &[String], requests: usize) -> f64 {
-    let next = AtomicUsize::new(0);
-    let client = || {
-        let mut connection = Client::new(PLAIN, server.tls()).connect();
-        // Its handshake is not measured.
-        assert_eq!(connection.get("/hello.txt", None).status, 200);
-        connection
-    };
-    let mut connections: Vec<_> = (0..8).map(|_| client()).collect();
-    let before = process::cpu(server);
-    thread::scope(|scope| {
-        for connection in &mut connections {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= requests {
-                        break;
-                    }
-                    let token = &tokens[number % tokens.len()];
-                    assert_eq!(connection.get(path, Some(token)).status, 200, "{path}");
-                }
-            });
-        }
-    });
-    #[allow(clippy::cast_precision_loss)] // small
-    let each = (process::cpu(server) - before).as_secs_f64() * 1e6 / requests as f64;
-    each
-}
-
-/// Microseconds on a processor: the best of some runs.
+/// Microseconds on a processor that OpenSSL takes, with a key that is ready.
 fn verification() -> f64 {
-    const TIMES: u32 = 200;
+    const TIMES: u32 = 20;
     let (key, data) = (&tokens::keys().one.private, [7; 400]);
     let mut signer = Signer::new(MessageDigest::sha256(), key).expect("a signer");
     let signature = signer.sign_oneshot_to_vec(&data).expect("a signature");
-    let run = || {
-        let before = process::own_cpu();
-        for _ in 0..TIMES {
-            let mut verifier = Verifier::new(MessageDigest::sha256(), key).expect("a verifier");
-            assert!(verifier.verify_oneshot(&signature, &data).expect("a verdict"));
-            thread::yield_now();
-        }
-        (process::own_cpu() - before).as_secs_f64() * 1e6 / f64::from(TIMES)
+    // The kernel accounts for the time when it looks whose turn it is.
+    let cpu = || {
+        thread::yield_now();
+        process::own_cpu()
     };
-    (0..10).map(|_| run()).fold(f64::INFINITY, f64::min)
+    let before = cpu();
+    for _ in 0..TIMES {
+        let mut verifier = Verifier::new(MessageDigest::sha256(), key).expect("a verifier");
+        assert!(verifier.verify_oneshot(&signature, &data).expect("a verdict"));
+    }
+    (cpu() - before).as_secs_f64() * 1e6 / f64::from(TIMES)
 }

@@ -1,4 +1,4 @@
-//! Two threads of one httpd against one: what the module costs each of them.
+//! Two workers of one httpd against one worker in each of two: whether they wait for each other.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -8,74 +8,84 @@ use crate::cases::{self, Case};
 use crate::client::{Client, Pipeline};
 use crate::common::Httpd;
 use crate::instructions::prove;
-use crate::process;
-use crate::report::{Table, number};
+use crate::process::{self, quarter};
+use crate::report::Table;
 use crate::subject::{self, Module, Shape};
 
 /// One process. Each connection has a thread of its own while it has requests.
 const SHAPE: Shape = Shape::Event { children: 1, threads: 8 };
-const CASES: [&str; 2] = ["token-binding", "bearer"];
-/// All servers take turns, with one worker and with two, so that what else the machine does meets them alike.
-const ROUNDS: usize = 40;
-const TURN: Duration = Duration::from_millis(150);
+const CASES: [&str; 3] = ["token-binding", "bearer", "bound-token"];
+/// Servers without the module and with it, workers together and apart take turns, so that what else the machine does meets
+/// them alike.
+const ROUNDS: usize = 120;
+const TURN: Duration = Duration::from_millis(100);
 /// Requests that are sent before an answer is read: a worker has always something to do, and the client little.
 const AT_ONCE: usize = 40;
 
-/// What one turn came to.
-struct Turn {
-    /// Microseconds on a processor for each request.
-    cpu: f64,
-    /// Requests per second.
-    rate: f64,
+/// Microseconds on a processor for each request.
+struct Cost {
+    together: f64,
+    apart: f64,
 }
 
 pub fn tables(_long: bool) -> Vec<Table> {
-    let head = ["request", "workers", "CPU µs without", "with", "added", "req/s without", "with"];
+    let head = [
+        "request",
+        "without: apart",
+        "together",
+        "with: apart",
+        "together",
+        "added: apart",
+        "together",
+        "the module's throughput, 2 workers",
+        "at least",
+    ];
     let mut table = Table::new("workers", &head);
-    let servers =
-        [Module::Nothing, Module::Ours].map(|module| (module, subject::server(module, SHAPE).start()));
     for name in CASES {
-        let case = cases::by_name(name);
-        for (workers, [without, with]) in [1, 2].into_iter().zip(measure(case, &servers)) {
-            let cpu = [&without, &with].map(|turns| quarter(turns.iter().map(|turn| turn.cpu).collect()));
-            let rate = [&without, &with].map(|turns| -quarter(turns.iter().map(|turn| -turn.rate).collect()));
-            eprintln!("{name}, {workers} workers: {cpu:.2?} µs, {rate:.0?} per second");
-            table.row(&[
-                format!("`{name}`"),
-                workers.to_string(),
-                format!("{:.2}", cpu[0]),
-                format!("{:.2}", cpu[1]),
-                format!("{:.2}", cpu[1] - cpu[0]),
-                number(rate[0]),
-                number(rate[1]),
-            ]);
-        }
+        let [without, with] = measure(cases::by_name(name));
+        let (apart, together) = (with.apart - without.apart, with.together - without.together);
+        let ratio = 2.0 * apart / together;
+        let mut row = vec![format!("`{name}`")];
+        let costs = [without.apart, without.together, with.apart, with.together, apart, together, ratio];
+        row.extend(costs.map(|cost| format!("{cost:.2}")));
+        row.push("1.9".to_owned());
+        eprintln!("{name}: added {apart:.2}, {together:.2} µs");
+        table.row(&row);
     }
     vec![table]
 }
 
-/// The turns with one worker, and those with two, of each server.
-fn measure(case: &Case, servers: &[(Module, Httpd); 2]) -> [[Vec<Turn>; 2]; 2] {
+/// Two workers of one, and one worker in each of two; without the module and with it.
+fn measure(case: &Case) -> [Cost; 2] {
     let (folder, token) = case.work.place().folder_and_token();
     let path = format!("{folder}/hello.txt");
-    let mut connections = servers.each_ref().map(|(module, server)| {
-        let client = Client::new(case.manner, server.tls());
-        prove(*module, case, &mut client.connect());
-        [(); 2].map(|()| client.pipeline(&path))
+    let open = |module: Module, server: &Httpd| {
+        let port = if case.manner.certificate { "certificates" } else { "tls" };
+        let client = Client::new(case.manner, server.port(port));
+        prove(module, case, &mut client.connect());
+        client.pipeline(&path)
+    };
+    let sites = [Module::Nothing, Module::Ours].map(|module| {
+        let server = || subject::timed(module, SHAPE).start();
+        let servers = [server(), server()];
+        let [one, other] = servers.each_ref().map(|server| open(module, server));
+        let together = [open(module, &servers[0]), open(module, &servers[0])];
+        (module, servers, [together, [one, other]])
     });
-    let mut all: [[Vec<Turn>; 2]; 2] = Default::default();
+    let mut all = sites.map(|(module, servers, pairs)| (module, servers, pairs, [Vec::new(), Vec::new()]));
     for _ in 0..ROUNDS {
-        for (turns, workers) in all.iter_mut().zip(1..) {
-            for ((turns, (_, server)), connections) in turns.iter_mut().zip(servers).zip(&mut connections) {
-                turns.push(turn(server, &mut connections[..workers], token.as_deref()));
+        for (_, servers, pairs, turns) in &mut all {
+            for (pair, turns) in pairs.iter_mut().zip(turns) {
+                turns.push(turn(servers, pair, token.as_deref()));
             }
         }
     }
-    all
+    all.map(|(_, _, _, [together, apart])| Cost { together: quarter(together), apart: quarter(apart) })
 }
 
-fn turn(server: &Httpd, connections: &mut [Pipeline], token: Option<&str>) -> Turn {
-    let (cpu, start) = (process::cpu(server), Instant::now());
+fn turn(servers: &[Httpd; 2], connections: &mut [Pipeline; 2], token: Option<&str>) -> f64 {
+    let cpu = || servers.iter().map(process::cpu).sum::<Duration>();
+    let (before, start) = (cpu(), Instant::now());
     let done = AtomicU32::new(0);
     thread::scope(|scope| {
         for connection in connections {
@@ -87,12 +97,5 @@ fn turn(server: &Httpd, connections: &mut [Pipeline], token: Option<&str>) -> Tu
             });
         }
     });
-    let (done, seconds) = (f64::from(done.into_inner()), start.elapsed().as_secs_f64());
-    Turn { cpu: (process::cpu(server) - cpu).as_secs_f64() * 1e6 / done, rate: done / seconds }
-}
-
-/// A quarter of the turns has less: it is little that the rest of the machine took from those.
-fn quarter(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 4]
+    (cpu() - before).as_secs_f64() * 1e6 / f64::from(done.into_inner())
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use openssl::ec::{EcGroup, EcKey};
+use openssl::bn::BigNumContext;
+use openssl::ec::{EcGroup, EcKey, EcPoint, PointConversionForm};
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -96,17 +97,41 @@ fn verify(key: &PKey<Public>, signature: &[u8]) -> bool {
     verifier.verify_oneshot(signature, DATA).unwrap()
 }
 
+const DIGEST: [u8; 32] = [7; 32];
+
+/// A P-256 key of each thread's own, and a signature.
+struct Signed {
+    group: EcGroup,
+    key: EcKey<Private>,
+    signature: EcdsaSig,
+    /// The public key, uncompressed.
+    point: Vec<u8>,
+}
+
+thread_local! {
+    static OWN: Signed = {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = EcKey::generate(&group).unwrap();
+        let signature = EcdsaSig::sign(&DIGEST, &key).unwrap();
+        let mut numbers = BigNumContext::new().unwrap();
+        let point = key.public_key().to_bytes(&group, PointConversionForm::UNCOMPRESSED, &mut numbers).unwrap();
+        Signed { group, key, signature, point }
+    };
+}
+
 /// The arithmetic of a P-256 verification, in which threads share nothing that is not libcrypto's own.
 pub fn p256_alone(_number: usize) {
-    const DIGEST: [u8; 32] = [7; 32];
-    thread_local! {
-        static OWN: (EcKey<Private>, EcdsaSig) = {
-            let key = EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap();
-            let signature = EcdsaSig::sign(&DIGEST, &key).unwrap();
-            (key, signature)
-        };
-    }
-    OWN.with(|(key, signature)| assert!(signature.verify(&DIGEST, key).unwrap()));
+    OWN.with(|own| assert!(own.signature.verify(&DIGEST, &own.key).unwrap()));
+}
+
+/// The same with a key object that is made for it, as for a Token Binding message.
+pub fn p256_with_key(_number: usize) {
+    OWN.with(|own| {
+        let mut numbers = BigNumContext::new().unwrap();
+        let point = EcPoint::from_bytes(&own.group, &own.point, &mut numbers).unwrap();
+        let key = EcKey::from_public_key(&own.group, &point).unwrap();
+        assert!(own.signature.verify(&DIGEST, &key).unwrap());
+    });
 }
 
 /// On the client's side of a connection to another thread; the server's side does the same.
