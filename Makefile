@@ -50,20 +50,20 @@ release: ## the module and tokbind as they are installed, in target/release
 	cp $(TARGET)/release/libmod_token_binding.so $(TARGET)/release/mod_token_binding.so
 
 # The date of packages and manual pages is that of the sources. cargo is not told: it would build libraries again for each date.
-manual sbom deb reproducible: private export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s))
 
 manual: ## manual pages and shell completions of tokbind, in target/manual
 	@scripts/setup demo
 	@rm -rf $(TARGET)/manual
-	env --unset=SOURCE_DATE_EPOCH $(CARGO) run --locked --quiet -p tokbind --features manual --bin tokbind-manual -- \
-	    $(TARGET)/manual "$$(date --utc --date="@$$SOURCE_DATE_EPOCH" +%F)"
+	$(CARGO) run --locked --quiet -p tokbind --features manual --bin tokbind-manual -- \
+	    $(TARGET)/manual "$$(date --utc --date=@$(EPOCH) +%F)"
 
 sbom: $(CYCLONEDX) ## what is in the module and in tokbind: target/sbom (CycloneDX)
-	@scripts/sbom
+	@SOURCE_DATE_EPOCH=$(EPOCH) scripts/sbom
 
 deb: release manual sbom $(CARGO_DEB) ## the Debian package, in target/debian
 	@scripts/setup deb
-	@scripts/deb
+	@SOURCE_DATE_EPOCH=$(EPOCH) scripts/deb
 
 release-check: release ## the library of make release is hardened, and gives away one symbol
 	MOD_TOKEN_BINDING_SO=$(abspath $(TARGET))/release/mod_token_binding.so $(CARGO) test --test httpd lifecycle::the_library
@@ -72,7 +72,7 @@ deb-check: release-check deb ## install the package in a fresh Debian, use it, a
 	@scripts/deb-check
 
 reproducible: deb ## build once more elsewhere: the same, bit for bit
-	@scripts/reproducible
+	@SOURCE_DATE_EPOCH=$(EPOCH) scripts/reproducible
 
 # They wait more than they compute.
 test: setup ## all tests, those against a real httpd included

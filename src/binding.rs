@@ -9,7 +9,8 @@ use openssl::x509::X509;
 use sender_constraint::thumbprint::Thumbprint;
 use token_binding::{ClientOffer, Ekm, Negotiated, TokenBindingHash};
 
-use crate::counters::Lane;
+use crate::connection::Connection;
+use crate::counters::{Counters, Lane};
 use crate::tls::Held;
 
 /// State of a TLS connection, from before its handshake to its end.
@@ -75,8 +76,14 @@ pub(crate) struct TokenBinding {
     /// The value of `Token-Binding-Context`. It holds the EKM.
     pub(crate) context: CString,
     pub(crate) messages: Messages,
-    /// Where its requests are counted.
-    pub(crate) lane: Lane,
+    pub(crate) counters: Option<&'static Counters>,
+}
+
+impl TokenBinding {
+    /// Where the thread that serves a request counts. Not that of the handshake: threads that meet later may have come from one.
+    pub(crate) fn lane(&self, connection: Connection<'_>) -> Lane {
+        self.counters.map_or_else(Lane::default, |counters| counters.lane(connection.number()))
+    }
 }
 
 /// The client's certificate and its `x5t#S256`.

@@ -128,11 +128,12 @@ impl Socache {
         Ok(())
     }
 
-    /// In a child, after the fork.
+    /// In a child, after the fork. What cannot be opened is not used.
     ///
     /// # Safety
     /// Called once from child_init with the child's pool.
     pub(crate) unsafe fn child_init(&self, pool: *mut ffi::apr_pool_t) -> Result<(), String> {
+        let mut opened = Ok(());
         for slot in &self.mutexes {
             let mut mutex = slot.load(Ordering::Acquire);
             if mutex.is_null() {
@@ -142,12 +143,14 @@ impl Socache {
             let file = unsafe { ffi::apr_global_mutex_lockfile(mutex) };
             // SAFETY: as above.
             let status = unsafe { ffi::apr_global_mutex_child_init(&raw mut mutex, file, pool) };
-            slot.store(mutex, Ordering::Release);
             if status != ffi::APR_SUCCESS {
-                return Err(format!("the mutex of the token cache cannot be opened (APR status {status})"));
+                // The parent's would not keep the others out.
+                mutex = null_mut();
+                opened = Err(format!("the mutex of the token cache cannot be opened (APR status {status})"));
             }
+            slot.store(mutex, Ordering::Release);
         }
-        Ok(())
+        opened
     }
 
     /// The value under `id`, if there is one of at most so many octets.
@@ -200,7 +203,8 @@ impl Socache {
         }
     }
 
-    /// The instance of `id`, under its mutex where one is needed; None where that cannot be had.
+    /// The instance of `id`, under its mutex where one is needed; None where that cannot be had. (Where mutexes are fcntl's, the system
+    /// now and then takes the threads of two processes for a deadlock.)
     fn enter(&self, id: &[u8; 32]) -> Option<Entered> {
         let number = instance_of(id, self.instances.len());
         let instance = *self.instances.get(number)?;
@@ -218,10 +222,10 @@ impl Socache {
     }
 }
 
-/// Which of so many instances keeps `id`, a hash. By another octet than the first, of which shmcb itself makes the same use.
+/// Which of so many instances keeps `id`, a hash. By other octets than the first, of which shmcb itself makes the same use.
 fn instance_of(id: &[u8; 32], instances: usize) -> usize {
-    let [_, octet, ..] = *id;
-    usize::from(octet).checked_rem(instances).unwrap_or_default()
+    let [_, high, low, ..] = *id;
+    usize::from(u16::from_be_bytes([high, low])).checked_rem(instances).unwrap_or_default()
 }
 
 /// A cache that was started, to be destroyed before its provider is unloaded.

@@ -61,7 +61,7 @@ pub fn tables(_long: bool) -> Vec<Table> {
     );
     let (message, ekm) = message();
     row(
-        "a Token Binding message without OpenSSL: read, and refused",
+        "a Token Binding message without OpenSSL: taken apart, and refused",
         compare(&|_| read(&message, &ekm), &next),
     );
     row("verification of a Token Binding message", compare(&|_| verify(&message, &ekm), &next));
@@ -200,7 +200,7 @@ fn message() -> (String, Ekm) {
     (tokbind::binding::field_value(&keys().a, None, &ekm).expect("a message"), ekm)
 }
 
-/// Another key type was negotiated. That is found out when all has been read and before a signature is looked at.
+/// Another key type was negotiated. That is found out when the message has been taken apart, and before its key is looked at.
 fn read(message: &str, ekm: &Ekm) {
     let key_parameters = KeyParameters::Rsa2048Pss;
     let negotiated = Negotiated { version: ProtocolVersion::V1_0, key_parameters };

@@ -25,9 +25,11 @@ const AT_ONCE: usize = 40;
 struct Cost {
     /// Of a server without any module.
     bare: f64,
+    /// Added to that.
     first: f64,
+    /// Likewise.
     later: Option<f64>,
-    /// One verification, at the time of `first`.
+    /// One verification.
     verification: f64,
 }
 
@@ -52,14 +54,13 @@ pub fn tables(long: bool) -> Vec<Table> {
     let sample = if long { MOST } else { SAMPLE };
     for (count, module) in [(2_000, Module::Ours), (MOST, Module::Ours), (sample, Module::Oauth2)] {
         let cost = measure(module, &mut bare, &tokens[..count]);
-        let (first, later) = (cost.first - cost.bare, cost.later.map(|later| later - cost.bare));
-        eprintln!("{count} tokens in turn, {}: {first:.1} µs, later {later:.1?}", module.name());
+        eprintln!("{count} tokens in turn, {}: {:.1} µs", module.name(), cost.first);
         #[allow(clippy::cast_precision_loss)] // small
         table.row(&[
             number(count as f64),
             module.name().replace("with", "this"),
-            tenth(first),
-            later.map_or_else(|| "–".to_owned(), tenth),
+            tenth(cost.first),
+            cost.later.map_or_else(|| "–".to_owned(), tenth),
             tenth(cost.verification),
             tenth(cost.bare),
         ]);
@@ -91,19 +92,18 @@ impl Site {
 
 fn measure(module: Module, bare: &mut Site, tokens: &[String]) -> Cost {
     let mut site = Site::new(module);
-    let (mut without, mut verifications) = (Vec::new(), Vec::new());
-    let mut round = |site: &mut Site| {
-        let with = tokens.chunks(AT_ONCE).map(|tokens| {
-            without.push(bare.send(tokens));
-            verifications.push(verification());
-            site.send(tokens)
-        });
-        quarter(with.collect())
+    let mut round = || {
+        let mut turns = [Vec::new(), Vec::new(), Vec::new()];
+        for tokens in tokens.chunks(AT_ONCE) {
+            let costs = [bare.send(tokens), site.send(tokens), verification()];
+            turns.iter_mut().zip(costs).for_each(|(turns, cost)| turns.push(cost));
+        }
+        turns.map(quarter)
     };
-    let first = round(&mut site);
+    let [bare, first, verification] = round();
     // mod_oauth2 does not remember so many.
-    let later = (module == Module::Ours).then(|| round(&mut site));
-    Cost { bare: quarter(without), first, later, verification: quarter(verifications) }
+    let later = (module == Module::Ours).then(&mut round).map(|[bare, later, _]| later - bare);
+    Cost { bare, first: first - bare, later, verification }
 }
 
 /// By two threads: it is most of the time that this part takes.

@@ -1,5 +1,6 @@
 //! A client with HTTP/1.1, one connection at a time.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use tokbind::http1::{Client, Error};
@@ -57,12 +58,20 @@ fn perform(
                 }
                 return (answer.header("Connection") != Some("close")).then_some(connection);
             }
-            Err(Error::Closed | Error::Io(_)) if connection.served => record.reopened(),
+            Err(error) if connection.served && was_closed(&error) => record.reopened(),
             Err(error) => {
                 record.lost(begin, format_args!("no answer to {}: {error}", ask.path));
                 return None;
             }
         }
+    }
+}
+
+/// Not: no answer came in time.
+fn was_closed(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        other => matches!(other, Error::Closed),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients with HTTP/2: all requests of a visit at once, as streams of one connection.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
@@ -10,10 +11,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::common::exchange::Answer;
 use crate::record::Record;
 use crate::visit::{Ask, Cast, Dice, Visit};
+
+/// As long as a client with HTTP/1.1 waits.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Until the record says that it is over, so many connections at a time.
 pub fn clients(address: SocketAddr, cast: &Cast, record: &Record, connections: usize) {
@@ -34,14 +39,15 @@ pub fn clients(address: SocketAddr, cast: &Cast, record: &Record, connections: u
 
 async fn perform(address: SocketAddr, cast: &Cast, record: &Record, visit: &Visit) {
     let begin = record.begin();
-    let (sender, message) = match open(address, visit).await {
+    let opened = timeout(PATIENCE, open(address, visit)).await;
+    let (sender, message) = match opened.unwrap_or_else(|late| Err(late.to_string())) {
         Ok(connected) => connected,
         Err(error) => return record.lost(begin, format_args!("no connection for HTTP/2: {error}")),
     };
     let mut streams = JoinSet::new();
     for (number, ask) in visit.asks.iter().enumerate() {
-        let exchange = exchange(sender.clone(), request(cast, ask, message.as_deref()));
-        streams.spawn(async move { (number, exchange.await) });
+        let exchange = timeout(PATIENCE, exchange(sender.clone(), request(cast, ask, message.as_deref())));
+        streams.spawn(async move { (number, exchange.await.unwrap_or_else(|late| Err(late.to_string()))) });
     }
     while let Some(ended) = streams.join_next().await {
         let (number, answer) = ended.expect("no panic");

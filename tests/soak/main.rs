@@ -83,7 +83,7 @@ fn restart(mpm: Mpm, server: &mut Httpd, record: &Record) {
     if !record.next_restart_is_hard() {
         server.graceful();
     } else if mpm == Mpm::Event {
-        record.rough(|| record.at_rest(|| server.hard_restart()));
+        record.at_rest(|| server.hard_restart());
     } else {
         record.rough(|| server.hard_restart());
     }

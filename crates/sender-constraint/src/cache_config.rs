@@ -59,7 +59,7 @@ const AVERAGE_ENTRY: u64 = 2048;
 /// shmcb divides a segment into at most 256 parts, fewer in a small one, and looks for an entry among all of its part: 60 entries
 /// on average in segments of this size, and more in larger ones. So a large cache has several.
 const SEGMENT: u64 = 4 * 1024 * 1024;
-/// A key's octet says in which segment it is.
+/// Each is a mapping of each process.
 const MOST_SEGMENTS: u64 = 256;
 /// The size of the largest values for which each part of a [`SEGMENT`] has room.
 const LARGEST_VALUE: usize = 64 * 1024;

@@ -300,7 +300,7 @@ pub const CACHE_SHM: Group = Group {
     place: "OAuth2Cache shm",
     prefix: "",
     specs: &[
-        spec("max_entries", Kind::Number { least: 1, most: 1_000_000_000, unit: "count" }, "1000", "room for so many entries of 2 KiB on average"),
+        spec("max_entries", Kind::Number { least: 1, most: 1_000_000_000, unit: "count" }, "1000", "room for so many entries of 2 KiB on average. With a larger `max_val_size` than 65536, look-ups take longer the more there are"),
         inert("max_key_size", COUNT, "all keys are of one size"),
     ],
 };
