@@ -152,7 +152,7 @@ page-check: ## look at the test server's page with Chromium (takes root)
 bench bench-document: OPTIMISED = $(foreach package,mod_token_binding sender-constraint token-binding tokbind serde_json openssl,--config 'profile.dev.package.$(package).opt-level=3')
 BENCH = MOD_TOKEN_BINDING_SO=$(abspath $(TARGET))/release/mod_token_binding.so $(CARGO) $(OPTIMISED) bench --quiet --profile dev --bench performance --
 
-bench: release ## what the module costs: instructions, time, memory, scale (about ten minutes; LONG=1: an hour)
+bench: release ## what the module costs: instructions, time, memory, scale (a quarter of an hour; LONG=1: half an hour)
 	@scripts/setup bench
 	$(BENCH) report $(if $(LONG),--long)
 

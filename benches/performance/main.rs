@@ -47,7 +47,7 @@ usage: performance check | baseline | instructions [--profiles FOLDER] [CASE...]
   baseline      count instructions and write them to benches/baseline.tsv
   instructions  count instructions, of these cases only where some are named; keep callgrind's profiles in FOLDER
   report        the tables of docs/performance.md, of these parts only where some are named: counts, time, turns, memory,
-                scale, caches, workers, threads. --write puts them there. --long takes an hour";
+                scale, caches, workers, threads. --write puts them there. --long takes half an hour";
 
 fn main() -> ExitCode {
     // cargo bench adds a word of its own.
