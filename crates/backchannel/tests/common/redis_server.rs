@@ -88,11 +88,22 @@ impl RedisServer {
                 return false;
             }
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return true;
+                // Where somebody else listens there, ours ends at once.
+                thread::sleep(Duration::from_millis(50));
+                return process.try_wait().unwrap().is_none();
             }
             thread::sleep(Duration::from_millis(10));
         }
         panic!("redis-server does not listen");
+    }
+
+    /// After `kill`. Another test may have got the port, for a moment.
+    pub fn run_again(&mut self) {
+        let runs = |server: &mut Self| {
+            thread::sleep(Duration::from_millis(20));
+            server.run()
+        };
+        assert!((0..100).any(|_| runs(self)), "redis-server does not start again on port {}", self.port);
     }
 
     /// SIGKILL.
