@@ -9,8 +9,6 @@ use openssl::x509::X509;
 use sender_constraint::thumbprint::Thumbprint;
 use token_binding::{ClientOffer, Ekm, Negotiated, TokenBindingHash};
 
-use crate::connection::Connection;
-use crate::counters::{Counters, Lane};
 use crate::tls::Held;
 
 /// State of a TLS connection, from before its handshake to its end.
@@ -76,14 +74,6 @@ pub(crate) struct TokenBinding {
     /// The value of `Token-Binding-Context`. It holds the EKM.
     pub(crate) context: CString,
     pub(crate) messages: Messages,
-    pub(crate) counters: Option<&'static Counters>,
-}
-
-impl TokenBinding {
-    /// Where the thread that serves a request counts. Not that of the handshake: threads that meet later may have come from one.
-    pub(crate) fn lane(&self, connection: Connection<'_>) -> Lane {
-        self.counters.map_or_else(Lane::default, |counters| counters.lane(connection.number()))
-    }
 }
 
 /// The client's certificate and its `x5t#S256`.

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use crate::binding::TlsConnection;
 use crate::config::ServerConfig;
-use crate::counters::{Counters, Lane};
+use crate::counters::Lane;
 use crate::pool::Pool;
 use crate::{ffi, slot};
 
@@ -43,16 +43,11 @@ impl<'c> Connection<'c> {
         !self.fields().master.is_null()
     }
 
-    /// Where things are counted, if they are.
-    pub(crate) fn counters(&self) -> Option<&'static Counters> {
+    /// Where its thread counts. Asked for each request, not kept: threads that meet later may have had handshakes on one.
+    pub(crate) fn lane(&self) -> Lane {
         // SAFETY: a connection always has a server.
         let server = unsafe { &*self.fields().base_server };
-        ServerConfig::of(server).common()?.counters()
-    }
-
-    /// Where its thread counts.
-    pub(crate) fn lane(&self) -> Lane {
-        self.counters().map_or_else(Lane::default, |counters| counters.lane(self.number()))
+        ServerConfig::of(server).common().map_or_else(Lane::default, |common| common.lane(self.number()))
     }
 
     /// A number that differs between connections that are served at the same time: a thread's, with httpd's own MPMs.

@@ -104,13 +104,7 @@ fn filled(name: &str, server: &Httpd, all: &[String], power: u32) -> f64 {
     let mut asking = client.pipeline(PATH);
     let asked: Vec<&str> =
         added.iter().step_by((added.len() / SAMPLE).max(1)).take(SAMPLE).map(String::as_str).collect();
-    let mut turn = |tokens: &[&str]| {
-        let cpu = process::cpu(server);
-        asking.get(&tokens.iter().copied().map(Some).collect::<Vec<_>>());
-        #[allow(clippy::cast_precision_loss)] // small
-        let requests = tokens.len() as f64;
-        (process::cpu(server) - cpu).as_secs_f64() * 1e6 / requests
-    };
+    let mut turn = |tokens: &[&str]| process::each(server, &mut asking, tokens);
     let (warm, measured) = asked.split_at(asked.len() / 10);
     for tokens in warm.chunks(AT_ONCE) {
         turn(tokens);

@@ -77,6 +77,13 @@ impl Place {
     }
 }
 
+impl Case {
+    /// Where the server asks for the certificate, if one is presented.
+    pub fn port(&self) -> &'static str {
+        if self.manner.certificate { "certificates" } else { "tls" }
+    }
+}
+
 pub fn by_name(name: &str) -> &'static Case {
     CASES.iter().find(|case| case.name == name).expect("there is such a case")
 }

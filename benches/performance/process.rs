@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::client::Pipeline;
 use crate::common::Httpd;
 
 /// The one that forks, and its children.
@@ -40,6 +41,15 @@ pub fn memory(server: &Httpd) -> f64 {
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or_default()
     };
     processes(server).into_iter().map(pss).sum::<f64>() * 1024.0
+}
+
+/// Microseconds on a processor for each of these requests, which are sent at once.
+pub fn each(server: &Httpd, connection: &mut Pipeline, tokens: &[&str]) -> f64 {
+    let before = cpu(server);
+    connection.get(&tokens.iter().copied().map(Some).collect::<Vec<_>>());
+    #[allow(clippy::cast_precision_loss)] // small
+    let requests = tokens.len() as f64;
+    (cpu(server) - before).as_secs_f64() * 1e6 / requests
 }
 
 /// A quarter of these has less: what the rest of the machine took from a turn is in few of those, and what is measured in all.

@@ -86,7 +86,7 @@ pub fn tables() -> Vec<Table> {
 /// A quarter of each server's rounds took less time, and a quarter had more requests per second.
 fn measure(case: &Case, servers: &[(Module, Httpd)]) -> Vec<Load> {
     for (module, server) in servers {
-        let mut connection = Client::new(case.manner, server.port(port(case))).connect();
+        let mut connection = Client::new(case.manner, server.port(case.port())).connect();
         prove(*module, case, &mut connection);
     }
     let mut rounds: Vec<Vec<Load>> = servers.iter().map(|_| Vec::new()).collect();
@@ -100,10 +100,6 @@ fn measure(case: &Case, servers: &[(Module, Httpd)]) -> Vec<Load> {
         rate: -quarter(loads.iter().map(|load| -load.rate).collect()),
     };
     rounds.into_iter().map(summary).collect()
-}
-
-fn port(case: &Case) -> &'static str {
-    if case.manner.certificate { "certificates" } else { "tls" }
 }
 
 fn load(case: &Case, module: Module, server: &Httpd) -> Load {
@@ -158,7 +154,7 @@ fn requests(case: &Case, module: Module, server: &Httpd) -> (f64, f64) {
     if let Some(token) = token {
         command.args(["--bearer", &token]);
     }
-    command.arg(format!("https://localhost:{}{folder}/hello.txt", server.port(port(case)).port()));
+    command.arg(format!("https://localhost:{}{folder}/hello.txt", server.port(case.port()).port()));
     let output = command.output().expect("tokbind runs (make release)");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {}: {said}", case.name, module.name());

@@ -82,11 +82,8 @@ impl Site {
     }
 
     fn send(&mut self, tokens: &[String]) -> f64 {
-        let before = process::cpu(&self.server);
-        self.connection.get(&tokens.iter().map(|token| Some(token.as_str())).collect::<Vec<_>>());
-        #[allow(clippy::cast_precision_loss)] // small
-        let requests = tokens.len() as f64;
-        (process::cpu(&self.server) - before).as_secs_f64() * 1e6 / requests
+        let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+        process::each(&self.server, &mut self.connection, &tokens)
     }
 }
 

@@ -69,8 +69,7 @@ fn measure(case: &Case, rounds: usize) -> [Costs; 2] {
     let (folder, token) = case.work.place().folder_and_token();
     let path = format!("{folder}/hello.txt");
     let open = |module: Module, server: &Httpd| {
-        let port = if case.manner.certificate { "certificates" } else { "tls" };
-        let client = Client::new(case.manner, server.port(port));
+        let client = Client::new(case.manner, server.port(case.port()));
         prove(module, case, &mut client.connect());
         client.pipeline(&path)
     };

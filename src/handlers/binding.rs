@@ -126,13 +126,7 @@ fn token_binding(
         negotiated.key_parameters
     );
     let context = c_string(TokenBindingContext::encode(&negotiated, &ekm));
-    Some(TokenBinding {
-        negotiated,
-        ekm,
-        context,
-        messages: Messages::default(),
-        counters: connection.counters(),
-    })
+    Some(TokenBinding { negotiated, ekm, context, messages: Messages::default() })
 }
 
 /// RFC 8705 §3.1: SHA-256 over the DER certificate.

@@ -86,7 +86,7 @@ fn verified<'r>(
             (RequestState { verified, ..RequestState::unbound(Status::Verified) }, HttpStatus::Declined)
         }
         Err(rejection) => {
-            token_binding.lane(request.connection()).add(Count::Rejected(&rejection));
+            request.connection().lane().add(Count::Rejected(&rejection));
             log::request!(request, Info, "request refused: Sec-Token-Binding: {rejection}");
             // RFC 8473 §2: 400 to a request with an invalid binding.
             (RequestState::unbound(Status::Invalid), HttpStatus::BAD_REQUEST)
@@ -105,11 +105,11 @@ fn message<'r>(
         return Err(Rejection::DuplicateField);
     }
     if let Some(known) = token_binding.messages.find(field) {
-        token_binding.lane(request.connection()).add(Count::Remembered);
+        request.connection().lane().add(Count::Remembered);
         return Ok(known);
     }
     let verified = verify(field.to_bytes(), &token_binding.negotiated, &token_binding.ekm)?;
-    token_binding.lane(request.connection()).add(Count::Verified);
+    request.connection().lane().add(Count::Verified);
     let tbh = verified.provided.hash();
     let message = VerifiedMessage {
         field: field.to_owned(),
